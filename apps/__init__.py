@@ -1,0 +1,1 @@
+"""The programs: a chat page in the browser."""

@@ -1,0 +1,1 @@
+"""Llama 4 itself: from a chat message with pictures to logits."""
