@@ -1,0 +1,27 @@
+"""Exact attention probabilities of chosen query rows, beside a fused attention that never forms them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def attention_rows(query: Tensor, key: Tensor, scale: float, allowed: Tensor | None = None) -> Tensor:
+    """Softmax rows of grouped-query attention, computed in float32.
+
+    Args:
+        query: [batch, heads, rows, width], only the rows that are wanted.
+        key: [batch, kv_heads, keys, width]; head h reads kv head `h // (heads // kv_heads)`.
+        scale: factor on the dot products.
+        allowed: bool, broadcastable to [batch, heads, rows, keys]; None allows every key.
+
+    Returns:
+        [batch, heads, rows, keys] float32; every row sums to one.
+    """
+    batch, heads, rows, width = query.shape
+    kv_heads = key.shape[1]
+    grouped = query.float().reshape(batch, kv_heads, (heads // kv_heads) * rows, width)
+    weights = (grouped @ key.float().transpose(-1, -2)).view(batch, heads, rows, -1) * scale
+    if allowed is not None:
+        weights = weights.masked_fill(~allowed, float("-inf"))
+    return torch.softmax(weights, dim=-1)

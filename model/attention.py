@@ -1,0 +1,192 @@
+"""Llama 4 attention.
+
+Rotary layers look only inside their own chunk of positions (8,192 in the published models); position-free
+layers look at everything before them and sharpen their queries with distance. Queries and keys are normalized
+in the rotary layers of some models (Scout), never in the position-free ones.
+
+B batch, T tokens (queries), S keys, H heads, G key/value heads, D head width, M model width
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kernels import attention_rows
+from model.cache import KVCache
+from model.config import TextConfig
+from model.hooks import HookPoint
+from model.norms import rms_normalize
+from model.rope import inverse_frequencies, rotate, text_turns
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Queries that may be attended together: a stretch of tokens, the keys it sees, and the rule between them."""
+
+    queries: slice
+    keys: slice
+    mask: Tensor | None  # bool [B or 1, 1, T, S]
+    causal: bool
+
+    def allowed(self, rows: Tensor, keys: int) -> Tensor | None:
+        """The rule as a mask for some of the segment's rows (counted within it); None allows every key."""
+        if self.mask is not None:
+            return self.mask[:, :, rows]
+        if self.causal:
+            return torch.arange(keys, device=rows.device) <= rows[:, None]
+        return None
+
+
+class Sight:
+    """What each token of one forward pass may look at; made once, used by every layer.
+
+    Args:
+        config: the text decoder's shape.
+        positions: [B, T] int64, -1 for padding.
+        plain: whether every row's positions follow on from the cache without a gap.
+        cache: the cache before this pass, or None.
+        attention_mask: bool [B, T, T], and-ed with Llama 4's own rule (not together with a cache).
+    """
+
+    def __init__(
+        self, config: TextConfig, positions: Tensor, plain: bool, cache: KVCache | None, attention_mask: Tensor | None
+    ) -> None:
+        self.config = config
+        self.positions = positions
+        self.turns = text_turns(positions.clamp(min=0), inverse_frequencies(config, positions.device))
+        self.temperature = query_temperature(config, positions)
+        # how many earlier slots the layers of a kind no longer keep
+        self.first_slot = {kind: cache.windows[kind].first if cache else 0 for kind in (True, False)}
+        self.slots = positions.shape[1] + (cache.length if cache else 0)
+        if plain and attention_mask is None:
+            start = cache.length if cache else 0
+            kept = {kind: cache.windows[kind].kept if cache else 0 for kind in (True, False)}
+            self.segments = {
+                True: list(self._pieces(start, kept[True], config.attention_chunk_size)),
+                False: list(self._pieces(start, kept[False], None)),
+            }
+        else:
+            self.segments = {kind: [self._by_positions(kind, cache, attention_mask)] for kind in (True, False)}
+
+    def _pieces(self, start: int, kept: int, chunk: int | None) -> list[Segment]:
+        tokens = self.positions.shape[1]
+        pieces, at = [], 0
+        while at < tokens:
+            end = tokens if chunk is None else min(tokens, at + chunk - (start + at) % chunk)
+            before = kept if at == 0 else 0
+            keys = slice(0 if at == 0 else kept + at, kept + end)
+            mask = None
+            if before and end - at > 1:
+                rows = torch.arange(before, before + end - at, device=self.positions.device)
+                mask = (torch.arange(keys.stop - keys.start, device=rows.device) <= rows[:, None])[None, None]
+            pieces.append(Segment(slice(at, end), keys, mask, causal=mask is None and end - at > 1))
+            at = end
+        return pieces
+
+    def _by_positions(self, chunked: bool, cache: KVCache | None, attention_mask: Tensor | None) -> Segment:
+        query = self.positions[:, :, None]  # [B, T, 1]
+        key = self.positions[:, None]  # [B, 1, S]
+        if cache is not None and cache.windows[chunked].kept:
+            key = torch.cat([cache.windows[chunked].positions[:, None], key], dim=2)
+        allowed = (key >= 0) & (key <= query)
+        if chunked:
+            chunk = self.config.attention_chunk_size
+            allowed &= key // chunk == query // chunk
+        if attention_mask is not None:
+            allowed &= attention_mask
+        # a padding row sees everything: nobody reads it, and a row that sees nothing would be NaN
+        allowed |= query < 0
+        return Segment(slice(None), slice(None), allowed[:, None], causal=False)
+
+
+def query_temperature(config: TextConfig, positions: Tensor) -> Tensor | None:
+    """Factor on the queries of position-free layers, [B, T, 1, 1] float32, or None where the config turns it off.
+
+    1 + attn_scale * ln(1 + floor((p + 1) / floor_scale)), from arXiv:2501.19399, as `transformers` computes it.
+    """
+    if not config.attn_temperature_tuning:
+        return None
+    steps = torch.floor((positions.float() + 1.0) / config.floor_scale)
+    return (torch.log1p(steps) * config.attn_scale + 1.0)[:, :, None, None]
+
+
+class Attention(nn.Module):
+    """Grouped-query attention of one decoder layer. No learned part differs between the two kinds of layers."""
+
+    def __init__(self, config: TextConfig, layer: int) -> None:
+        super().__init__()
+        self.config = config
+        self.layer = layer
+        self.chunked = config.uses_rope(layer)
+        self.scale = config.head_dim**-0.5
+        width, bias = config.hidden_size, config.attention_bias
+        self.q_proj = nn.Linear(width, config.num_attention_heads * config.head_dim, bias=bias)
+        self.k_proj = nn.Linear(width, config.num_key_value_heads * config.head_dim, bias=bias)
+        self.v_proj = nn.Linear(width, config.num_key_value_heads * config.head_dim, bias=bias)
+        self.o_proj = nn.Linear(config.num_attention_heads * config.head_dim, width, bias=bias)
+        self.hook_q = HookPoint("BTHD")
+        self.hook_k = HookPoint("BTGD")
+        self.hook_v = HookPoint("BTGD")
+        self.hook_pattern = HookPoint("BHTS")
+        self.hook_z = HookPoint("BTHD")
+
+    def forward(self, x: Tensor, sight: Sight, cache: KVCache | None = None) -> Tensor:
+        """[B, T, M] to [B, T, M]; extends this layer's part of the cache."""
+        head_dim = self.config.head_dim
+        q = self.hook_q(self.q_proj(x).unflatten(-1, (-1, head_dim)))
+        k = self.hook_k(self.k_proj(x).unflatten(-1, (-1, head_dim)))
+        v = self.hook_v(self.v_proj(x).unflatten(-1, (-1, head_dim)))
+        if self.chunked:
+            q, k = rotate(q, sight.turns), rotate(k, sight.turns)
+            if self.config.use_qk_norm:
+                q, k = rms_normalize(q, self.config.rms_norm_eps), rms_normalize(k, self.config.rms_norm_eps)
+        elif sight.temperature is not None:
+            q = (q * sight.temperature).to(q.dtype)
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+        if cache is not None:
+            k, v = cache.extend(self.layer, k, v)
+        if self.hook_pattern.edited:
+            pattern = self.hook_pattern(self.pattern(q, k, sight, slice(None)))
+            z = self.weigh(pattern[..., sight.first_slot[self.chunked] :], v)
+        else:
+            if self.hook_pattern.watched:
+                self.hook_pattern(self.pattern(q, k, sight, self.hook_pattern.rows_asked_for))
+            z = self.fused(q, k, v, sight)
+        return self.o_proj(self.hook_z(z.transpose(1, 2)).flatten(-2))
+
+    def fused(self, q: Tensor, k: Tensor, v: Tensor, sight: Sight) -> Tensor:
+        """Attention without ever forming the pattern; [B, H, T, D]."""
+        parts = [
+            F.scaled_dot_product_attention(
+                q[:, :, s.queries], k[:, :, s.keys], v[:, :, s.keys], s.mask, is_causal=s.causal,
+                scale=self.scale, enable_gqa=True,
+            )
+            for s in sight.segments[self.chunked]
+        ]  # fmt: skip
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+
+    def pattern(self, q: Tensor, k: Tensor, sight: Sight, rows: slice) -> Tensor:
+        """Attention probabilities [B, H, rows, S] float32 over all slots so far, zero where a row may not look."""
+        wanted = torch.arange(q.shape[2], device=q.device)[rows]
+        out = q.new_zeros(*q.shape[:2], len(wanted), sight.slots, dtype=torch.float32)
+        for segment in sight.segments[self.chunked]:
+            first, stop, _ = segment.queries.indices(q.shape[2])
+            here = (wanted >= first) & (wanted < stop)
+            if not bool(here.any()):
+                continue
+            keys = k[:, :, segment.keys]
+            allowed = segment.allowed(wanted[here] - first, keys.shape[2])
+            begin = sight.first_slot[self.chunked] + segment.keys.indices(k.shape[2])[0]
+            out[:, :, here, begin : begin + keys.shape[2]] = attention_rows(
+                q[:, :, wanted[here]], keys, self.scale, allowed
+            )
+        return out
+
+    def weigh(self, pattern: Tensor, v: Tensor) -> Tensor:
+        """Values weighted by an edited pattern; [B, H, T, D]."""
+        groups = self.config.num_attention_heads // self.config.num_key_value_heads
+        return (pattern @ v.repeat_interleave(groups, dim=1).float()).to(v.dtype)

@@ -1,0 +1,62 @@
+"""Mixture of experts, the Llama 4 way.
+
+A linear router scores every expert; the best `K` are chosen by logit; the sigmoid of a chosen logit scales the
+expert's INPUT (no softmax, no renormalizing); a shared expert sees every token unscaled and is added.
+
+R tokens of all rows, E experts, K experts per token, M model width
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from kernels import routed_swiglu
+from model.config import TextConfig
+from model.feed_forward import FeedForward
+from model.hooks import HookPoint
+
+
+class MixtureOfExperts(nn.Module):
+    """Router, routed experts and shared expert of one layer."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        width, inner, experts = config.hidden_size, config.intermediate_size, config.num_local_experts
+        self.experts_per_token = config.num_experts_per_tok
+        self.router = nn.Linear(width, experts, bias=False)
+        self.gate_up_proj = nn.Parameter(torch.empty(experts, 2 * inner, width))  # gate rows, then up rows
+        self.down_proj = nn.Parameter(torch.empty(experts, width, inner))
+        self.shared_expert = FeedForward(width, inner)
+        self.hook_router_logits = HookPoint("RE")
+        self.hook_expert_indices = HookPoint("RK")
+        self.hook_expert_weights = HookPoint("RE")
+        self.hook_routed_out = HookPoint("RM")
+        self.hook_shared_out = HookPoint("RM")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, T, M] to [B, T, M]."""
+        flat = x.flatten(0, -2)
+        rows, experts, gates = self.route(flat)
+        routed = self.hook_routed_out(routed_swiglu(flat, self.gate_up_proj, self.down_proj, rows, experts, gates))
+        shared = self.hook_shared_out(self.shared_expert(x).flatten(0, -2))
+        return (shared + routed).view_as(x)
+
+    def route(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Choose experts for `x` [R, M]: the row, the expert and the gate of every pair, each [pairs].
+
+        Editing the logits routes anew. Editing the indices forces experts, each with the sigmoid of its own
+        logit: the weight the router itself would have given it. Editing the weights replaces both: every expert
+        with a weight other than zero runs, with that weight.
+        """
+        logits = self.hook_router_logits(self.router(x))
+        # topk, not max: on ties the two choose differently, and the published models were run with topk
+        chosen = self.hook_expert_indices(torch.topk(logits, self.experts_per_token, dim=-1).indices)
+        gates = torch.sigmoid(logits.gather(1, chosen).float()).to(x.dtype)  # [R, K]
+        if self.hook_expert_weights.watched:
+            weights = self.hook_expert_weights(torch.zeros_like(logits).scatter(1, chosen, gates))
+            if self.hook_expert_weights.edited:
+                rows, experts = weights.nonzero(as_tuple=True)
+                return rows, experts, weights[rows, experts]
+        rows = torch.arange(len(x), device=x.device).repeat_interleave(self.experts_per_token)
+        return rows, chosen.flatten(), gates.flatten()
