@@ -47,30 +47,41 @@ class Sight:
     Args:
         config: the text decoder's shape.
         positions: [B, T] int64, -1 for padding.
-        plain: whether every row's positions follow on from the cache without a gap.
+        counting: whether the positions follow on from the cache's without a gap, in every row.
         cache: the cache before this pass, or None.
         attention_mask: bool [B, T, T], and-ed with Llama 4's own rule (not together with a cache).
     """
 
     def __init__(
-        self, config: TextConfig, positions: Tensor, plain: bool, cache: KVCache | None, attention_mask: Tensor | None
+        self,
+        config: TextConfig,
+        positions: Tensor,
+        counting: bool,
+        cache: KVCache | None = None,
+        attention_mask: Tensor | None = None,
     ) -> None:
         self.config = config
         self.positions = positions
         self.turns = text_turns(positions.clamp(min=0), inverse_frequencies(config, positions.device))
         self.temperature = query_temperature(config, positions)
-        # how many earlier slots the layers of a kind no longer keep
-        self.first_slot = {kind: cache.windows[kind].first if cache else 0 for kind in (True, False)}
-        self.slots = positions.shape[1] + (cache.length if cache else 0)
-        if plain and attention_mask is None:
-            start = cache.length if cache else 0
-            kept = {kind: cache.windows[kind].kept if cache else 0 for kind in (True, False)}
+        earlier = cache.length if cache else 0
+        self.slots = earlier + positions.shape[1]
+        # slots before this one are no longer kept by the chunked (or the global) layers
+        self.first_slot = dict(cache.first) if cache else {True: 0, False: 0}
+        if counting and attention_mask is None:
+            chunk = config.attention_chunk_size
             self.segments = {
-                True: list(self._pieces(start, kept[True], config.attention_chunk_size)),
-                False: list(self._pieces(start, kept[False], None)),
+                True: self._pieces(earlier, earlier - self.first_slot[True], chunk),
+                False: self._pieces(earlier, earlier - self.first_slot[False], None),
             }
         else:
-            self.segments = {kind: [self._by_positions(kind, cache, attention_mask)] for kind in (True, False)}
+            keys = positions
+            if cache:
+                keys = torch.cat([cache.key_positions(*positions.shape[:1], positions.device), positions], dim=1)
+            self.segments = {
+                kind: [self._by_positions(keys[:, self.first_slot[kind] :], kind, attention_mask)]
+                for kind in (True, False)
+            }
 
     def _pieces(self, start: int, kept: int, chunk: int | None) -> list[Segment]:
         tokens = self.positions.shape[1]
@@ -87,11 +98,8 @@ class Sight:
             at = end
         return pieces
 
-    def _by_positions(self, chunked: bool, cache: KVCache | None, attention_mask: Tensor | None) -> Segment:
-        query = self.positions[:, :, None]  # [B, T, 1]
-        key = self.positions[:, None]  # [B, 1, S]
-        if cache is not None and cache.windows[chunked].kept:
-            key = torch.cat([cache.windows[chunked].positions[:, None], key], dim=2)
+    def _by_positions(self, key_positions: Tensor, chunked: bool, attention_mask: Tensor | None) -> Segment:
+        query, key = self.positions[:, :, None], key_positions[:, None]  # [B, T, 1], [B, 1, S]
         allowed = (key >= 0) & (key <= query)
         if chunked:
             chunk = self.config.attention_chunk_size

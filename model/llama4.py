@@ -155,18 +155,18 @@ class Llama4(nn.Module):
             raise ValueError(f"token_ids is {tuple(token_ids.shape)}; expected [batch, tokens] with at least one token")
         if attention_mask is not None and cache is not None:
             raise ValueError("attention_mask and cache do not go together: the mask has no columns for cached keys")
-        plain = positions is None and (cache is None or cache.plain)
+        counting = positions is None and (cache is None or cache.positions is None)
         if positions is None:
             positions = self._next_positions(token_ids, cache)
         x = self.hook_embed(self.embed(token_ids))
         if pixel_values is not None:
             image_features = self.image_features(pixel_values)
         x = self.fuse(x, token_ids, image_features)
-        sight = Sight(self.config.text, positions, plain, cache, attention_mask)
+        sight = Sight(self.config.text, positions, counting, cache, attention_mask)
         for block in self.blocks:
             x = block(x, sight, cache)
         if cache is not None:
-            cache.commit(positions, plain)
+            cache.commit(token_ids.shape[1], None if counting else positions)
         return self.norm(x)
 
     def image_features(self, pixel_values: Tensor) -> Tensor:
@@ -192,8 +192,8 @@ class Llama4(nn.Module):
     @staticmethod
     def _next_positions(token_ids: Tensor, cache: KVCache | None) -> Tensor:
         batch, tokens = token_ids.shape
-        if cache is None or cache.plain:
-            start = 0 if cache is None else cache.length
-            return torch.arange(start, start + tokens, device=token_ids.device).expand(batch, -1)
-        last = cache.windows[False].positions.amax(dim=1, keepdim=True)
-        return last + torch.arange(1, tokens + 1, device=token_ids.device)
+        if cache is not None and cache.positions is not None:
+            last = cache.positions.amax(dim=1, keepdim=True)
+            return last + torch.arange(1, tokens + 1, device=token_ids.device)
+        start = 0 if cache is None else cache.length
+        return torch.arange(start, start + tokens, device=token_ids.device).expand(batch, -1)

@@ -8,6 +8,7 @@ device: as buffers they would lose their precision when a model is cast to bfloa
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -21,6 +22,8 @@ def rotate(x: Tensor, turns: Tensor) -> Tensor:
     return torch.view_as_real(pairs * turns).flatten(-2).type_as(x)
 
 
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
 def inverse_frequencies(config: TextConfig, device: torch.device | str = "cpu") -> Tensor:
     """Radians per position of each pair, [head_dim/2] float32, scaled as the config says."""
     even = torch.arange(0, config.head_dim, 2, dtype=torch.float32, device=device)
@@ -50,6 +53,8 @@ def text_turns(positions: Tensor, frequencies: Tensor) -> Tensor:
     return torch.polar(torch.ones_like(angles), angles)[:, :, None]
 
 
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
 def tile_turns(config: VisionConfig, device: torch.device | str = "cpu") -> Tensor:
     """Unit complex numbers [patches + 1, 1, head_dim/2] for one tile; the class token, last, is not turned.
 
