@@ -1,0 +1,290 @@
+"""Pictures to tiles, exactly as Llama 4's own processor cuts them.
+
+A picture is put on the canvas of whole tiles that fits it best, black at the right and below, and cut row by
+row; if there is more than one tile, the whole picture follows once more as the last, squeezed to a square.
+Resizing is on 8-bit values and normalising in bfloat16, because that is what the reference does: pixel values
+are equal bit for bit. A box in a picture always means its pixels as a person sees it, turned upright.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import json
+import math
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.nn.functional import interpolate, pad
+
+# C channels, Y and X pixel rows and columns, S side of a tile
+
+FORMATS = ("PNG", "JPEG", "MPO", "GIF", "WEBP", "AVIF", "BMP", "TIFF", "PPM")
+"""The files that are opened. Pillow knows more, but some start other programs (EPS runs Ghostscript)."""
+MOST_PIXELS = 89_000_000
+"""Larger pictures are refused before they are decoded; Pillow warns just above this."""
+
+# what Pillow's decoders raise on a damaged file, besides OSError
+_DAMAGED = (SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, struct.error)
+
+
+class ImageError(ValueError):
+    """A picture that cannot be read, or settings that no picture can be cut by."""
+
+
+@dataclass(frozen=True)
+class ImageSettings:
+    """How pictures are cut; the names in a checkpoint's file are `size`, `max_patches` and the last three."""
+
+    tile_size: int = 336
+    max_tiles: int = 16
+    resize_to_max_canvas: bool = False
+    image_mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    image_std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+
+    def __post_init__(self) -> None:
+        if self.tile_size < 1 or self.max_tiles < 1:
+            raise ImageError(
+                f"tile_size and max_tiles are 1 or more, got {self.tile_size} and {self.max_tiles}"
+            )
+
+    @classmethod
+    def from_folder(cls, folder: str | Path) -> ImageSettings:
+        """Read a checkpoint's `processor_config.json` (transformers 5) or `preprocessor_config.json`.
+
+        Neither file: the published models' settings.
+
+        Raises:
+            ImageError: the file asks for something that Llama 4's processor does not do.
+        """
+        for name in ("processor_config.json", "preprocessor_config.json"):
+            file = Path(folder) / name
+            values = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+            values = values.get("image_processor", values if name.startswith("pre") else None)
+            if values:
+                return cls._from_dict(values, file)
+        return cls()
+
+    @classmethod
+    def _from_dict(cls, values: dict, file: Path) -> ImageSettings:
+        size = values.get("size", {"height": cls.tile_size, "width": cls.tile_size})
+        if size.get("height") != size.get("width"):
+            raise ImageError(f"{file}: tiles are square, got the size {size}")
+        fixed = {
+            "do_resize": True,
+            "do_rescale": True,
+            "do_normalize": True,
+            "do_convert_rgb": True,
+            "resample": 2,
+        }
+        for key, expected in fixed.items():
+            if values.get(key, expected) not in (expected, None):
+                raise ImageError(f"{file}: {key} is {values[key]!r}; only {expected!r} is supported")
+        if not math.isclose(values.get("rescale_factor", 1 / 255), 1 / 255):
+            raise ImageError(f"{file}: rescale_factor is {values['rescale_factor']}; only 1/255 is supported")
+        return cls(
+            tile_size=size["height"],
+            max_tiles=values.get("max_patches", cls.max_tiles),
+            resize_to_max_canvas=values.get("resize_to_max_canvas", cls.resize_to_max_canvas),
+            image_mean=tuple(values.get("image_mean", cls.image_mean)),
+            image_std=tuple(values.get("image_std", cls.image_std)),
+        )
+
+    def to_dict(self) -> dict:
+        """The settings as `preprocessor_config.json` spells them."""
+        return {
+            "image_processor_type": "Llama4ImageProcessor",
+            "size": {"height": self.tile_size, "width": self.tile_size},
+            "max_patches": self.max_tiles,
+            "resize_to_max_canvas": self.resize_to_max_canvas,
+            "image_mean": list(self.image_mean),
+            "image_std": list(self.image_std),
+            "do_convert_rgb": True,
+            "do_normalize": True,
+            "do_rescale": True,
+            "do_resize": True,
+            "resample": 2,
+            "rescale_factor": 1 / 255,
+        }
+
+
+@dataclass(frozen=True)
+class TiledImage:
+    """One picture, cut: `rows` x `cols` tiles row by row, then a thumbnail unless there is one tile only."""
+
+    tiles: Tensor  # [tiles, 3, S, S] bfloat16
+    rows: int
+    cols: int
+    resized: tuple[int, int]  # width and height of the picture on its canvas; the rest of the canvas is black
+    size: tuple[int, int]  # width and height of the picture itself
+
+    def __repr__(self) -> str:
+        thumbnail = " + thumbnail" if self.has_thumbnail else ""
+        width, height = self.size
+        return f"TiledImage({width} x {height} pixels as {self.rows} x {self.cols} tiles{thumbnail})"
+
+    @property
+    def has_thumbnail(self) -> bool:
+        """Whether the last tile is the whole picture."""
+        return self.rows * self.cols > 1
+
+
+def tile_image(image: Image.Image, settings: ImageSettings) -> TiledImage:
+    """Cut an RGB picture into normalised tiles (spec 3.1).
+
+    Raises:
+        ImageError: the picture is not RGB; `open_image` makes it so.
+    """
+    if image.mode != "RGB":
+        raise ImageError(f"expected an RGB picture, got mode {image.mode!r}; open it with open_image first")
+    S = settings.tile_size
+    width, height = image.size
+    rows, cols = best_canvas(height, width, settings)
+    new_height, new_width = _size_on_canvas(height, width, rows, cols, settings)
+    pixels_CYX = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    canvas_CYX = _resize(pixels_CYX, new_height, new_width)
+    canvas_CYX = pad(canvas_CYX, (0, cols * S - new_width, 0, rows * S - new_height))
+    tiles = canvas_CYX.unflatten(2, (cols, S)).unflatten(1, (rows, S)).permute(1, 3, 0, 2, 4).flatten(0, 1)
+    if rows * cols > 1:
+        tiles = torch.cat([tiles, _resize(pixels_CYX, S, S)[None]])
+    return TiledImage(_normalize(tiles, settings), rows, cols, (new_width, new_height), (width, height))
+
+
+def best_canvas(height: int, width: int, settings: ImageSettings) -> tuple[int, int]:
+    """Rows and columns of tiles for a picture: enlarge it least, else shrink it least, then waste least."""
+    S, most = settings.tile_size, settings.max_tiles
+    canvases = np.array([(a, b) for a in range(1, most + 1) for b in range(1, most // a + 1)])
+    # in float32 as in the reference, where rounding decides which canvases fit equally well
+    sides = (S * canvases).astype(np.float32)
+    scales = np.minimum(sides[:, 0] / np.float32(height), sides[:, 1] / np.float32(width))
+    enlarging = scales[scales >= 1]
+    if not enlarging.size:
+        scale = scales.max()
+    else:
+        scale = enlarging.max() if settings.resize_to_max_canvas else enlarging.min()
+    fitting = canvases[scales == scale]
+    rows, cols = fitting[fitting.prod(axis=1).argmin()]
+    return int(rows), int(cols)
+
+
+def _size_on_canvas(
+    height: int, width: int, rows: int, cols: int, settings: ImageSettings
+) -> tuple[int, int]:
+    S = settings.tile_size
+
+    def room(length: int, canvas: int) -> int | np.float32:
+        # only a picture smaller than a tile is enlarged, and only to a tile
+        wanted = canvas + 1 if settings.resize_to_max_canvas else max(length, S)
+        # in the reference a canvas side is float32, a picture side is not; the floor of 1828 x 1371 shows it
+        return wanted if wanted <= canvas else np.float32(canvas)
+
+    room_y, room_x = room(height, rows * S), room(width, cols * S)
+    scale_y, scale_x = room_y / height, room_x / width
+    if scale_x < scale_y:
+        new_height, new_width = min(math.floor(height * scale_x), room_y), room_x
+    else:
+        new_height, new_width = room_y, min(math.floor(width * scale_y), room_x)
+    return max(int(new_height), 1), max(int(new_width), 1)
+
+
+def _resize(pixels_CYX: Tensor, height: int, width: int) -> Tensor:
+    if pixels_CYX.shape[1:] == (height, width):
+        return pixels_CYX
+    resized = interpolate(
+        pixels_CYX[None].contiguous(), (height, width), mode="bilinear", antialias=True, align_corners=False
+    )
+    return resized[0]
+
+
+def _normalize(tiles: Tensor, settings: ImageSettings) -> Tensor:
+    mean = torch.tensor(settings.image_mean, dtype=torch.bfloat16)[:, None, None]
+    std = torch.tensor(settings.image_std, dtype=torch.bfloat16)[:, None, None]
+    # three roundings, as in the reference
+    return (tiles.to(torch.bfloat16) * (1 / 255) - mean) / std
+
+
+def open_image(value: Image.Image | str | Path) -> Image.Image:
+    """Open a PIL image, a path, or a `data:` URL: RGB, upright, transparency over white, the first frame.
+
+    Raises:
+        ImageError: with a sentence that says what is wrong with it.
+    """
+    if isinstance(value, Image.Image):
+        return _decode(value, "the picture", upright=False)
+    if not isinstance(value, str | Path):
+        raise ImageError(f"a picture is a PIL image, a path or a data: URL, got {type(value).__name__}")
+    name = repr(str(value)[:80])
+    if str(value).startswith(("http://", "https://")):
+        raise ImageError(
+            f"pictures are not fetched from the network: save {name} to a file and give its path"
+        )
+    source = _from_data_url(str(value)) if str(value).startswith("data:") else Path(value)
+    Image.init()
+    try:
+        image = Image.open(source, formats=[name for name in FORMATS if name in Image.OPEN])
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageError(f"{name} has more than {MOST_PIXELS:,} pixels; make it smaller first") from None
+    except FileNotFoundError:
+        raise ImageError(f"there is no picture at {name}") from None
+    except (OSError, *_DAMAGED) as error:
+        raise ImageError(
+            f"{name} is not a picture that can be read; known are {', '.join(FORMATS)}"
+        ) from error
+    with image:
+        return _decode(image, name, upright=True)
+
+
+def _from_data_url(url: str) -> io.BytesIO:
+    header, comma, payload = url.partition(",")
+    if not comma:
+        raise ImageError(f"a data: URL is 'data:image/png;base64,...', got {url[:80]!r}")
+    try:
+        return io.BytesIO(
+            base64.b64decode(payload) if header.endswith(";base64") else unquote_to_bytes(payload)
+        )
+    except binascii.Error as error:
+        raise ImageError(f"the data: URL {url[:40]!r}... is not valid base64: {error}") from None
+
+
+def _decode(image: Image.Image, name: str, upright: bool) -> Image.Image:
+    width, height = image.size
+    if not width or not height:
+        raise ImageError(f"{name} has no pixels: it is {width} x {height}")
+    if width * height > MOST_PIXELS:
+        raise ImageError(
+            f"{name} has {width * height:,} pixels; at most {MOST_PIXELS:,} are read, make it smaller"
+        )
+    try:
+        image.load()
+        if upright:
+            image = ImageOps.exif_transpose(image)
+        return _to_rgb(image)
+    except (OSError, *_DAMAGED) as error:
+        raise ImageError(f"{name} is damaged and cannot be read to its end: {error}") from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        # Pillow would clip sixteen bits at 255
+        image = Image.fromarray((np.asarray(image, dtype=np.uint16) >> 8).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        image = _stretched(image)
+    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
+
+
+def _stretched(image: Image.Image) -> Image.Image:
+    # 32-bit grey values have no agreed range: show the darkest as black and the brightest as white
+    values = np.asarray(image, dtype=np.float64)
+    low, high = values.min(), values.max()
+    return Image.fromarray(((values - low) * (255 / max(high - low, 1e-9))).round().astype(np.uint8))
