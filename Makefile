@@ -81,7 +81,6 @@ $(VENV)/created:
 	apt-get install python3 python3-venv) or name one: make chat PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: PYTHON=$(PYTHON) is not \
 	a Python 3.11 or newer." >&2; exit 1; }
-	@rm -rf $(VENV)
 	$(call step,make a virtual environment in $(VENV) with $(PYTHON),$(PYTHON) -m venv $(VENV))
 	@touch $@
 

@@ -1,0 +1,5 @@
+"""Python imports this before anything else in a process that a test starts, and the process stays at home."""
+
+import guard
+
+guard.close()

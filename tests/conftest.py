@@ -1,0 +1,100 @@
+"""What every test stands on: one thread, no way out of the machine, and a browser for those that look."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.air_gap import guard
+
+# read when a library is first imported, so they are set before any test file is; processes that a
+# test starts inherit them
+ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "NO_PROXY": "127.0.0.1,localhost",
+    "TOKENIZERS_PARALLELISM": "false",
+    # two test files run at a time; more threads than that only wait for each other
+    "OMP_NUM_THREADS": "1",
+    # a started process finds sitecustomize.py there and refuses the network, as this one does
+    "PYTHONPATH": str(Path(guard.__file__).parent),
+}
+
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    # the browser, too, finds this machine alone
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+]
+
+# a slow machine is no failure, and a red run is the same red run for everybody
+settings.register_profile("house", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Close the way out; `--hypothesis-profile=explore` draws new examples in every run."""
+    os.environ.update(ENVIRONMENT)
+    settings.load_profile(config.getoption("--hypothesis-profile") or "house")
+    guard.close()
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses by marker
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what opens a browser, and leave out what needs a card where there is none."""
+    for item in items:
+        if "browser" in item.fixturenames:
+            item.add_marker("browser")
+    # torch takes seconds to import: only if a test asks for a card
+    for_a_card = [item for item in items if item.get_closest_marker("gpu")]
+    if for_a_card:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in for_a_card:
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture(autouse=True)
+def _stays_on_this_machine() -> Iterator[None]:
+    """Fail a test that tried to reach another machine, even if the error was swallowed."""
+    before = len(guard.attempts)
+    yield
+    assert not guard.attempts[before:], f"left the machine: {guard.attempts[before:]}"
+
+
+# one browser per file, not per run: Playwright keeps an event loop running on this thread while it
+# is open, and a notebook executed later in the same process would trip over it
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium without a window and without a network; CHROMIUM names one that is not on the PATH."""
+    names = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
+    program = next((found for name in names if name and (found := shutil.which(name))), None)
+    if program is None:
+        reason = "no Chromium: install it or name one, make test CHROMIUM=/path/to/chrome"
+        # a person may go on without; where the outcome decides, nothing is left out unseen
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh page of 1280 by 800; the test fails if a script on it raised."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    opened = context.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    yield opened
+    context.close()
+    assert not errors, f"scripts on the page raised: {errors}"
