@@ -1,1 +1,33 @@
 """Llama 4 itself: from a chat message with pictures to logits."""
+
+from model.cache import KVCache
+from model.checkpoint import WeightsError, load, save
+from model.config import ConfigError, Llama4Config, TextConfig, VisionConfig
+from model.generate import Step, generate, generate_batch
+from model.hooks import HookPoint, UnknownHookError, recorded, replaced
+from model.llama4 import Llama4
+from model.processor import Inputs, Processor, Spans
+from model.sampling import SamplingParams
+
+__all__ = [
+    "ConfigError",
+    "HookPoint",
+    "Inputs",
+    "KVCache",
+    "Llama4",
+    "Llama4Config",
+    "Processor",
+    "SamplingParams",
+    "Spans",
+    "Step",
+    "TextConfig",
+    "UnknownHookError",
+    "VisionConfig",
+    "WeightsError",
+    "generate",
+    "generate_batch",
+    "load",
+    "recorded",
+    "replaced",
+    "save",
+]

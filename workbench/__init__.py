@@ -1,1 +1,19 @@
-"""The workbench: ask a model about pictures and watch its experts and its gaze."""
+"""What people import to look inside a Llama 4 while it talks: `import workbench as wb`."""
+
+from model import SamplingParams
+from workbench.capture import CaptureError, CaptureOptions
+from workbench.session import Reply, Run, Session, StreamedToken, load
+from workbench.trace import Trace, TraceError
+
+__all__ = [
+    "CaptureError",
+    "CaptureOptions",
+    "Reply",
+    "Run",
+    "SamplingParams",
+    "Session",
+    "StreamedToken",
+    "Trace",
+    "TraceError",
+    "load",
+]

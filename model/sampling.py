@@ -1,0 +1,104 @@
+"""From logits to the next token: penalties, temperature, top-k, top-p, min-p, seed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How an answer is drawn. The default is greedy.
+
+    Attributes:
+        temperature: 0 takes the most likely token; Llama 4's published setting is 0.6.
+        top_k: keep the k most likely tokens; None keeps all.
+        top_p: keep the smallest set of tokens whose probability reaches this (Holtzman et al. 2019), in (0, 1].
+        min_p: drop tokens less likely than this share of the likeliest (arXiv:2407.01082), in [0, 1).
+        repetition_penalty: divides the positive and multiplies the negative logits of tokens that already
+            occurred, prompt included (arXiv:1909.05858); 1 is off.
+        seed: makes sampling repeatable; None draws anew every time.
+        max_tokens: the answer's length limit, in tokens.
+        stop: strings that end the answer; they are not part of it.
+        top_logprobs: how many alternatives each step reports.
+    """
+
+    temperature: float = 0.0
+    top_k: int | None = None
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    seed: int | None = None
+    max_tokens: int = 256
+    stop: tuple[str, ...] = ()
+    top_logprobs: int = 5
+
+    def __post_init__(self) -> None:
+        if isinstance(self.stop, str):
+            object.__setattr__(self, "stop", (self.stop,))
+        object.__setattr__(self, "stop", tuple(self.stop))
+        checks = {
+            "temperature": (0 <= self.temperature < math.inf, "a number from 0 up"),
+            "top_k": (self.top_k is None or self.top_k >= 1, "None or at least 1"),
+            "top_p": (0 < self.top_p <= 1, "above 0 and at most 1"),
+            "min_p": (0 <= self.min_p < 1, "from 0 up, below 1"),
+            "repetition_penalty": (0 < self.repetition_penalty < math.inf, "above 0 (1 is off)"),
+            "seed": (self.seed is None or 0 <= self.seed < 2**63, "None or a whole number from 0 up"),
+            "max_tokens": (self.max_tokens >= 1, "at least 1"),
+            "top_logprobs": (self.top_logprobs >= 0, "0 or more"),
+            "stop": (all(isinstance(text, str) and text for text in self.stop), "texts that are not empty"),
+        }
+        for name, (good, expected) in checks.items():
+            if not good:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected {expected}")
+
+
+def random_generator(params: SamplingParams, device: torch.device, row: int = 0) -> torch.Generator:
+    """The source of randomness of one row; rows of a batch differ, a seed repeats them."""
+    generator = torch.Generator(device)
+    if params.seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(params.seed + row)
+    return generator
+
+
+def penalize_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
+    """Make the token ids `seen` [n] less likely in `logits` [vocabulary]."""
+    values = logits[seen]
+    return logits.index_copy(0, seen, torch.where(values > 0, values / penalty, values * penalty))
+
+
+def restrict(logits: Tensor, params: SamplingParams) -> Tensor:
+    """Apply temperature, top-k, top-p and min-p, in this order, to `logits` [vocabulary]; dropped tokens are -inf."""
+    logits = logits / params.temperature
+    if params.top_k is not None and params.top_k < len(logits):
+        logits = logits.masked_fill(logits < torch.topk(logits, params.top_k).values[-1], -math.inf)
+    if params.top_p < 1:
+        ordered, order = torch.sort(logits, descending=True)
+        before = torch.softmax(ordered, -1).cumsum(-1) - torch.softmax(ordered, -1)
+        logits = logits.index_fill(0, order[before >= params.top_p], -math.inf)
+    if params.min_p > 0:
+        probabilities = torch.softmax(logits, -1)
+        logits = logits.masked_fill(probabilities < params.min_p * probabilities.max(), -math.inf)
+    return logits
+
+
+def sample(logits: Tensor, params: SamplingParams, generator: torch.Generator, seen: Tensor) -> int:
+    """Draw the next token id.
+
+    Args:
+        logits: [vocabulary] float32.
+        params: how to draw.
+        generator: of the row, on the logits' device.
+        seen: [n] int64, the distinct token ids so far (for the repetition penalty).
+    """
+    if params.repetition_penalty != 1:
+        logits = penalize_repetition(logits, seen, params.repetition_penalty)
+    if params.temperature == 0:
+        return int(logits.argmax())
+    probabilities = torch.softmax(restrict(logits, params), -1)
+    return int(torch.multinomial(probabilities, 1, generator=generator))
