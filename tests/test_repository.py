@@ -124,11 +124,3 @@ def test_notebooks_are_stored_without_outputs():
         code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
         assert not [cell for cell in code if cell["outputs"] or cell["execution_count"]], name(path)
         assert "widgets" not in notebook["metadata"], name(path)
-
-
-@pytest.mark.parametrize("package", PACKAGES)
-def test_what_a_package_offers_is_a_sorted_list(package):
-    body = ast.parse((ROOT / package / "__init__.py").read_text()).body
-    lists = [node.value for node in body if isinstance(node, ast.Assign) and node.targets[0].id == "__all__"]
-    for names in map(ast.literal_eval, lists):
-        assert names == sorted(names)
