@@ -1,0 +1,5 @@
+"""The tiny checkpoints, for every test in this folder."""
+
+from tests.tiny import checkpoint, maverick
+
+__all__ = ["checkpoint", "maverick"]
