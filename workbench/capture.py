@@ -20,7 +20,7 @@ from torch import Tensor
 from model.generate import Step
 from model.hooks import LAST_ROW, recorded
 from model.llama4 import Llama4
-from model.processor import Inputs, Processor
+from model.processor import Inputs, Processor, Spans
 from workbench.trace import GENERATED, NOT_CAPTURED, PROMPT, Trace
 
 LARGEST_SIDE = 1024  # pixels of a picture kept in a trace
@@ -138,7 +138,8 @@ class Capture:
         steps = self.steps[: len(self.steps) if generated is None else generated]
         prompt, new = len(self.inputs.token_ids), len(steps)
         ids = np.concatenate([self.inputs.token_ids.numpy(), [step.token_id for step in steps]]).astype(np.int32)
-        spans = self.inputs.spans.followed_by(new)
+        spans = self.inputs.spans
+        spans = spans.append(Spans.of_generated(new, int(spans.turn[-1])))
         routing = self._routing_arrays(prompt, new)
         most = max((len(step.top_ids) for step in steps), default=0)
         return Trace(
