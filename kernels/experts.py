@@ -15,7 +15,7 @@ FEW_ROWS = 4
 
 
 def swiglu(x: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
-    """`down(silu(gate(x)) * up(x))` for `x` [rows, model], `gate_up` [2*width, model], `down` [model, width]."""
+    """`down(silu(gate(x)) * up(x))`; x [rows, model], gate_up [2*width, model], down [model, width]."""
     gate, up = F.linear(x, gate_up).chunk(2, dim=-1)
     return F.linear(F.silu(gate) * up, down)
 
@@ -37,7 +37,10 @@ def routed_swiglu(
         [rows, model]; zero for a row without an expert.
     """
     if len(experts) <= FEW_ROWS:
-        pairs = [(row, expert, slice(i, i + 1)) for i, (row, expert) in enumerate(zip(rows.tolist(), experts.tolist()))]
+        pairs = [
+            (row, expert, slice(i, i + 1))
+            for i, (row, expert) in enumerate(zip(rows.tolist(), experts.tolist(), strict=True))
+        ]
         if len(pairs) == 1 == len(x):
             return swiglu(x * gates[:, None], gate_up[pairs[0][1]], down[pairs[0][1]])
         out = torch.zeros_like(x)

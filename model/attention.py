@@ -25,7 +25,7 @@ from model.rope import inverse_frequencies, rotate, text_turns
 
 @dataclass(frozen=True)
 class Segment:
-    """Queries that may be attended together: a stretch of tokens, the keys it sees, and the rule between them."""
+    """Queries attended together: a stretch of tokens, the keys it sees, and the rule between them."""
 
     queries: slice
     keys: slice
@@ -77,7 +77,9 @@ class Sight:
         else:
             keys = positions
             if cache:
-                keys = torch.cat([cache.key_positions(*positions.shape[:1], positions.device), positions], dim=1)
+                keys = torch.cat(
+                    [cache.key_positions(*positions.shape[:1], positions.device), positions], dim=1
+                )
             self.segments = {
                 kind: [self._by_positions(keys[:, self.first_slot[kind] :], kind, attention_mask)]
                 for kind in (True, False)
@@ -98,23 +100,24 @@ class Sight:
             at = end
         return pieces
 
-    def _by_positions(self, key_positions: Tensor, chunked: bool, attention_mask: Tensor | None) -> Segment:
+    def _by_positions(self, key_positions: Tensor, chunked: bool, mask: Tensor | None) -> Segment:
         query, key = self.positions[:, :, None], key_positions[:, None]  # [B, T, 1], [B, 1, S]
         allowed = (key >= 0) & (key <= query)
         if chunked:
             chunk = self.config.attention_chunk_size
             allowed &= key // chunk == query // chunk
-        if attention_mask is not None:
-            allowed &= attention_mask
+        if mask is not None:
+            allowed &= mask
         # a padding row sees everything: nobody reads it, and a row that sees nothing would be NaN
         allowed |= query < 0
         return Segment(slice(None), slice(None), allowed[:, None], causal=False)
 
 
 def query_temperature(config: TextConfig, positions: Tensor) -> Tensor | None:
-    """Factor on the queries of position-free layers, [B, T, 1, 1] float32, or None where the config turns it off.
+    """Factor on the queries of position-free layers, [B, T, 1, 1] float32; None if the config has none.
 
-    1 + attn_scale * ln(1 + floor((p + 1) / floor_scale)), from arXiv:2501.19399, as `transformers` computes it.
+    1 + attn_scale * ln(1 + floor((p + 1) / floor_scale)), from arXiv:2501.19399, as `transformers` computes
+        it.
     """
     if not config.attn_temperature_tuning:
         return None
@@ -123,7 +126,7 @@ def query_temperature(config: TextConfig, positions: Tensor) -> Tensor | None:
 
 
 class Attention(nn.Module):
-    """Grouped-query attention of one decoder layer. No learned part differs between the two kinds of layers."""
+    """Grouped-query attention of one decoder layer; both kinds of layers have the same weights."""
 
     def __init__(self, config: TextConfig, layer: int) -> None:
         super().__init__()
@@ -178,7 +181,7 @@ class Attention(nn.Module):
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
     def pattern(self, q: Tensor, k: Tensor, sight: Sight, rows: slice) -> Tensor:
-        """Attention probabilities [B, H, rows, S] float32 over all slots so far, zero where a row may not look."""
+        """Probabilities [B, H, rows, S] float32 over all slots so far, zero where a row may not look."""
         wanted = torch.arange(q.shape[2], device=q.device)[rows]
         out = q.new_zeros(*q.shape[:2], len(wanted), sight.slots, dtype=torch.float32)
         for segment in sight.segments[self.chunked]:

@@ -17,9 +17,9 @@ SMALLEST_BUFFER = 64  # slots
 class KVCache:
     """Keys and values of all layers for one batch.
 
-    Every token takes one slot. `first[chunked]` is the first slot that the chunked (or the global) layers still
-    keep. `positions` [batch, length] says where the slots stand in each row (-1 for padding); it is None while
-    every row simply counts 0, 1, 2, ...
+    Every token takes one slot. `first[chunked]` is the first slot that the chunked (or the global) layers
+    still keep. `positions` [batch, length] says where the slots stand in each row (-1 for padding); it is
+    None while every row simply counts 0, 1, 2, ...
 
     Args:
         config: the text decoder's shape; says which layers are chunked and how wide a chunk is.
@@ -30,7 +30,9 @@ class KVCache:
         self.length = 0
         self.first = {True: 0, False: 0}
         self.positions: Tensor | None = None
-        self._buffers: list[Tensor | None] = [None] * config.num_hidden_layers  # [2, batch, kv_heads, slots, width]
+        self._buffers: list[Tensor | None] = [
+            None
+        ] * config.num_hidden_layers  # [2, batch, kv_heads, slots, width]
 
     def __repr__(self) -> str:
         kept = f"chunked layers keep {self.kept(True)}, global layers {self.kept(False)}"
@@ -52,7 +54,7 @@ class KVCache:
         return torch.arange(self.length, device=device).expand(batch, -1)
 
     def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the keys and values [batch, kv_heads, tokens, width] of one layer; returns all that it keeps."""
+        """Add a layer's keys and values [batch, kv_heads, tokens, width]; returns all that it keeps."""
         kept = self.kept(self.config.uses_rope(layer))
         end = kept + key.shape[2]
         buffer = self._buffers[layer]
@@ -67,7 +69,7 @@ class KVCache:
         return buffer[0, :, :, :end], buffer[1, :, :, :end]
 
     def commit(self, tokens: int, positions: Tensor | None) -> None:
-        """Close a forward pass over `tokens` slots; `positions` [batch, tokens] if they do not simply count on."""
+        """Close a pass over `tokens` slots; `positions` [batch, tokens] if they do not simply count on."""
         if positions is not None:
             earlier = self.key_positions(len(positions), positions.device)
             self.positions = torch.cat([earlier, positions], dim=1)
@@ -93,6 +95,8 @@ class KVCache:
             kept = buffer[:, :, :, drop : drop + left]
             if buffer.shape[3] > 2 * max(chunk, SMALLEST_BUFFER):
                 # the room of a long prompt is given back
-                self._buffers[layer] = buffer.new_empty(*buffer.shape[:3], max(left, SMALLEST_BUFFER), buffer.shape[4])
+                self._buffers[layer] = buffer.new_empty(
+                    *buffer.shape[:3], max(left, SMALLEST_BUFFER), buffer.shape[4]
+                )
             self._buffers[layer][:, :, :, :left] = kept.clone()
         self.first[True] = needed_from

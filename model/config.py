@@ -8,30 +8,10 @@ Field names are Hugging Face's. Three spellings are read: the published Scout an
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-
-class ConfigError(ValueError):
-    """A `config.json` that does not describe a Llama 4 that this code can run."""
-
-
-# written by PretrainedConfig.to_dict() of transformers 4.51 to 5.x, without any effect on the arithmetic here
-_BOOKKEEPING = frozenset(
-    """_attn_implementation_autoset _commit_hash _name_or_path add_cross_attention architectures
-    attention_dropout attn_implementation bad_words_ids begin_suppress_tokens chunk_size_feed_forward
-    cross_attention_hidden_size decoder_start_token_id diversity_penalty do_sample early_stopping
-    encoder_no_repeat_ngram_size exponential_decay_length_penalty finetuning_task for_llm_compressor
-    forced_bos_token_id forced_eos_token_id id2label initializer_range is_decoder is_encoder_decoder label2id
-    layer_types length_penalty max_length min_length model_type multi_modal_projector_dropout
-    no_repeat_ngram_size num_beam_groups num_beams num_return_sequences output_attentions output_hidden_states
-    output_router_logits output_scores prefix problem_type projector_dropout pruned_heads remove_invalid_values
-    repetition_penalty return_dict return_dict_in_generate router_aux_loss_coef router_jitter_noise
-    sep_token_id suppress_tokens task_specific_params temperature tf_legacy_loss tie_encoder_decoder
-    tokenizer_class top_k top_p torchscript transformers_version typical_p unsloth_fixed use_bfloat16 use_cache
-    vision_feature_layer vision_feature_select_strategy""".split()
-)
+from model.config_keys import TOP_LEVEL, ConfigError, build, expect, refuse_unknown
 
 
 @dataclass(frozen=True)
@@ -63,7 +43,7 @@ class RopeScaling:
 
 @dataclass(frozen=True)
 class TextConfig:
-    """The text decoder. `intermediate_size` is the width of an expert, `intermediate_size_mlp` of a dense layer."""
+    """The text decoder; an expert is `intermediate_size` wide, a dense layer `intermediate_size_mlp`."""
 
     vocab_size: int = 202048
     hidden_size: int = 5120
@@ -104,10 +84,13 @@ class TextConfig:
             )
         if len(self.rope_layers) != self.num_hidden_layers:
             raise ConfigError(
-                f"no_rope_layers names {len(self.rope_layers)} layers, num_hidden_layers is {self.num_hidden_layers}"
+                f"no_rope_layers names {len(self.rope_layers)} layers, "
+                f"num_hidden_layers is {self.num_hidden_layers}"
             )
         if any(not 0 <= layer < self.num_hidden_layers for layer in self.moe_layers):
-            raise ConfigError(f"moe_layers {self.moe_layers} names a layer outside 0..{self.num_hidden_layers - 1}")
+            raise ConfigError(
+                f"moe_layers {self.moe_layers} names a layer outside 0..{self.num_hidden_layers - 1}"
+            )
         if self.head_dim % 2:
             raise ConfigError(f"head_dim is {self.head_dim}; rotary positions turn pairs, so it must be even")
 
@@ -116,24 +99,26 @@ class TextConfig:
         return layer in self.moe_layers
 
     def uses_rope(self, layer: int) -> bool:
-        """Whether this layer has rotary positions and chunked attention (else it is position-free and global)."""
+        """Whether this layer is rotary and chunked (else it is position-free and global)."""
         return self.rope_layers[layer]
 
     @classmethod
     def from_dict(cls, values: dict) -> TextConfig:
         """Read `text_config`, in any of the spellings named at the top of this file."""
         values = dict(values)
-        _expect(values.pop("hidden_act", "silu"), "silu", "hidden_act")
+        expect(values.pop("hidden_act", "silu"), "silu", "hidden_act")
         layers = values.get("num_hidden_layers", cls.num_hidden_layers)
         rope = dict(values.pop("rope_parameters", None) or values.pop("rope_scaling", None) or {})
         values.pop("rope_scaling", None)
         theta = rope.pop("rope_theta", None) or values.pop("rope_theta", None) or cls.rope_theta
         values.pop("rope_theta", None)
-        # 1 marks a layer WITH rotary positions, whatever the key's name says; [] and absent mean every fourth without
+        # 1 marks a layer WITH rotary positions, whatever the key's name says; [] and absent mean every fourth
+        # without
         marks = values.pop("no_rope_layers", None)
         interval = values.pop("no_rope_layer_interval", None) or 4
         # a stray key of the published FP8 file, which its readers ignore
         values.pop("nope_layer_interval", None)
+        kinds = values.pop("layer_types", None)
         step = values.pop("interleave_moe_layer_step", None) or 1
         moe = values.pop("moe_layers", None)
         eos = values.pop("eos_token_id", None)
@@ -143,12 +128,14 @@ class TextConfig:
             values["num_key_value_heads"] = heads
         if values.get("head_dim", 0) is None:
             values["head_dim"] = values.get("hidden_size", cls.hidden_size) // heads
-        return _build(
+        rotary = tuple(map(bool, marks)) if marks else tuple((i + 1) % interval != 0 for i in range(layers))
+        expect(kinds or _layer_types(rotary), _layer_types(rotary), "layer_types")
+        return build(
             cls,
             values,
             rope_theta=float(theta),
             rope_scaling=RopeScaling.from_dict(rope),
-            rope_layers=tuple(map(bool, marks)) if marks else tuple((i + 1) % interval != 0 for i in range(layers)),
+            rope_layers=rotary,
             moe_layers=tuple(moe) if moe is not None else tuple(range(step - 1, layers, step)),
             eos_token_id=() if eos is None else tuple(eos) if isinstance(eos, list | tuple) else (eos,),
             # no chunk size: one chunk that holds every position
@@ -179,13 +166,17 @@ class VisionConfig:
 
     def __post_init__(self) -> None:
         if self.image_size % self.patch_size:
-            raise ConfigError(f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}")
+            raise ConfigError(
+                f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}"
+            )
         if self.patches_per_side % self.shuffle_block:
             raise ConfigError(
                 f"{self.patches_per_side} patches a side cannot be shuffled in blocks of {self.shuffle_block}"
             )
         if self.head_dim % 4:
-            raise ConfigError(f"vision head width is {self.head_dim}; two-dimensional rotary positions need a multiple of 4")
+            raise ConfigError(
+                f"vision head width is {self.head_dim}; two-dimensional rotary positions need a multiple of 4"
+            )
         if self.intermediate_size != self.hidden_size * self.shuffle_block**2:
             # transformers uses one number for the MLP's width and the adapter's input
             raise ConfigError(
@@ -222,11 +213,11 @@ class VisionConfig:
     def from_dict(cls, values: dict) -> VisionConfig:
         """Read `vision_config`."""
         values = dict(values)
-        _expect(values.pop("hidden_act", "gelu"), "gelu", "vision hidden_act")
+        expect(values.pop("hidden_act", "gelu"), "gelu", "vision hidden_act")
         rope = values.pop("rope_parameters", None) or {}
         theta = rope.get("rope_theta") or values.pop("rope_theta", None) or cls.rope_theta
         values.pop("rope_theta", None)
-        return _build(cls, values, rope_theta=float(theta))
+        return build(cls, values, rope_theta=float(theta))
 
 
 @dataclass(frozen=True)
@@ -250,7 +241,9 @@ class Llama4Config:
         """
         path = Path(path)
         if not path.is_file():
-            raise ConfigError(f"no config.json at {path}; expected a checkpoint folder in the Hugging Face layout")
+            raise ConfigError(
+                f"no config.json at {path}; expected a checkpoint folder in the Hugging Face layout"
+            )
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
@@ -261,12 +254,14 @@ class Llama4Config:
 
     @classmethod
     def from_dict(cls, values: dict) -> Llama4Config:
-        """Read the parsed `config.json` of `Llama4ForConditionalGeneration` or (text alone) `Llama4ForCausalLM`."""
+        """Read a parsed `config.json` of `Llama4ForConditionalGeneration` or `Llama4ForCausalLM` (text)."""
         kind = values.get("model_type")
         quantization = values.get("quantization_config") or {}
         dtype = values.get("dtype") or values.get("torch_dtype")
         if kind == "llama4_text":
-            text = {k: v for k, v in values.items() if k not in ("quantization_config", "dtype", "torch_dtype")}
+            text = {
+                k: v for k, v in values.items() if k not in ("quantization_config", "dtype", "torch_dtype")
+            }
             return cls(TextConfig.from_dict(text), None, dtype=dtype or "bfloat16", quantization=quantization)
         if kind != "llama4":
             raise ConfigError(f"model_type is {kind!r}; this workbench runs 'llama4' and 'llama4_text'")
@@ -276,19 +271,16 @@ class Llama4Config:
         # the text part repeats the top level's dtype and, in FP8 files, its quantization
         dtype = dtype or text.get("dtype") or text.get("torch_dtype") or "bfloat16"
         vision = values.get("vision_config")
-        known = {
-            "text_config", "vision_config", "quantization_config", "dtype", "torch_dtype", "tie_word_embeddings",
-            "boi_token_index", "eoi_token_index", "image_token_index", "image_token_id", "boi_token_id",
-            "eoi_token_id", "bos_token_id", "eos_token_id", "pad_token_id",
-        }  # fmt: skip
-        _refuse_unknown(values.keys() - known, "config.json")
+        refuse_unknown(values.keys() - TOP_LEVEL, "config.json")
         text.setdefault("tie_word_embeddings", values.get("tie_word_embeddings", False))
         return cls(
             TextConfig.from_dict(text),
             VisionConfig.from_dict(vision) if vision else None,
             boi_token_index=values.get("boi_token_index", values.get("boi_token_id", cls.boi_token_index)),
             eoi_token_index=values.get("eoi_token_index", values.get("eoi_token_id", cls.eoi_token_index)),
-            image_token_index=values.get("image_token_index", values.get("image_token_id", cls.image_token_index)),
+            image_token_index=values.get(
+                "image_token_index", values.get("image_token_id", cls.image_token_index)
+            ),
             dtype=dtype,
             quantization=quantization,
         )
@@ -329,25 +321,5 @@ class Llama4Config:
         }
 
 
-def _expect(value: str, expected: str, name: str) -> None:
-    if value != expected:
-        raise ConfigError(f"{name} is {value!r}; Llama 4 uses {expected!r}")
-
-
-def _refuse_unknown(keys: set[str], where: str) -> None:
-    unknown = sorted(keys - _BOOKKEEPING)
-    if unknown:
-        raise ConfigError(f"{where} has keys this model does not read: {', '.join(unknown)}")
-
-
-def _build(cls: type, values: dict, **derived: object) -> TextConfig | VisionConfig:
-    """Make the dataclass from a JSON object: defaults for absent keys, an error for unknown or mistyped ones."""
-    names = {f.name: f.type for f in fields(cls)}
-    _refuse_unknown(values.keys() - names.keys() - {"dtype", "torch_dtype", "quantization_config"}, cls.__name__)
-    given = {k: v for k, v in values.items() if k in names and k not in derived}
-    for name, value in given.items():
-        whole = names[name] == "int" and isinstance(value, int) and not isinstance(value, bool) and value > 0
-        real = names[name] == "float" and isinstance(value, int | float) and math.isfinite(value)
-        if not (whole or real or names[name] not in ("int", "float")):
-            raise ConfigError(f"{name} is {value!r} in {cls.__name__}; expected a positive number ({names[name]})")
-    return cls(**given, **derived)
+def _layer_types(rotary: tuple[bool, ...]) -> list[str]:
+    return ["chunked_attention" if turns else "full_attention" for turns in rotary]

@@ -74,7 +74,9 @@ class TextStream:
 class _Row:
     """The state of one answer in the batch."""
 
-    def __init__(self, index: int, prompt: Tensor, params: SamplingParams, llama: Llama4, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self, index: int, prompt: Tensor, params: SamplingParams, llama: Llama4, tokenizer: Tokenizer
+    ) -> None:
         self.params = params
         self.stream = TextStream(tokenizer, params.stop)
         self.stop_ids = {*tokenizer.stop_ids, *llama.config.text.eos_token_id}
@@ -140,12 +142,14 @@ def generate_batch(
     cancel: threading.Event | None = None,
     cache: KVCache | None = None,
 ) -> Iterator[list[Step | None]]:
-    """Answer several prompts at once; every step has one entry per prompt, None once that answer has ended."""
+    """Answer several prompts at once; a step has an entry per prompt, None once that answer has ended."""
     params = params or SamplingParams()
     context = llama.config.text.max_position_embeddings
     for inputs in batch:
         if len(inputs.token_ids) >= context:
-            raise ValueError(f"the prompt has {len(inputs.token_ids)} tokens; this model's context is {context}")
+            raise ValueError(
+                f"the prompt has {len(inputs.token_ids)} tokens; this model's context is {context}"
+            )
     rows = [_Row(i, inputs.token_ids, params, llama, processor.tokenizer) for i, inputs in enumerate(batch)]
     cache = llama.new_cache() if cache is None else cache
     token_ids, positions = _left_padded([inputs.token_ids for inputs in batch], llama.device)

@@ -1,7 +1,8 @@
 """Hook points: named identities in the forward pass, where a value can be read or replaced.
 
-The grammar of the names is TransformerLens': `blocks.3.moe.hook_router_logits`. Hooks live inside a `with` and
-nowhere else; they run in the order of the `with`s. A point that nobody watches costs one look at an empty list.
+The grammar of the names is TransformerLens': `blocks.3.moe.hook_router_logits`. Hooks live inside a `with`
+and nowhere else; they run in the order of the `with`s. A point that nobody watches costs one look at an empty
+list.
 """
 
 from __future__ import annotations
@@ -110,9 +111,9 @@ def attached(point: HookPoint, hook: Hook) -> Iterator[None]:
 def recorded(points: HookPoint | Iterable[HookPoint], rows: slice = ALL_ROWS) -> Iterator[dict[str, Tensor]]:
     """Keep what flows through `points`, by name; a second forward pass replaces the first one's values.
 
-    The tensors are those of the forward pass itself (with their gradient history, if there is one), not copies.
-    `rows` chooses query rows of attention patterns, which are then computed for those rows only; other points
-    keep everything.
+    The tensors are those of the forward pass itself (with their gradient history, if there is one), not
+    copies. `rows` chooses query rows of attention patterns, which are then computed for those rows only;
+    other points keep everything.
     """
     points = [points] if isinstance(points, HookPoint) else list(points)
     kept: dict[str, Tensor] = {}
@@ -142,7 +143,9 @@ def replaced(point: HookPoint, edit: Tensor | Callable[[Tensor], Tensor]) -> Ite
         new = edit(value) if callable(edit) else edit
         if not isinstance(new, Tensor) or new.shape != value.shape or new.dtype != value.dtype:
             seen = f"{tuple(new.shape)} {new.dtype}" if isinstance(new, Tensor) else repr(new)
-            raise ValueError(f"{point.name} carries {tuple(value.shape)} {value.dtype}; the edit returned {seen}")
+            raise ValueError(
+                f"{point.name} carries {tuple(value.shape)} {value.dtype}; the edit returned {seen}"
+            )
         return new.to(value.device)
 
     with attached(point, Hook(replace, True, ALL_ROWS)):

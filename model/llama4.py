@@ -86,7 +86,7 @@ class Llama4(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self, std: float = 0.02) -> None:
-        """Random weights: normal with `std`, norms at one, biases at zero; ties the embeddings if the config does."""
+        """Random weights: normal with `std`, norms at one, biases at zero; tied if the config says so."""
         for name, parameter in self.named_parameters():
             if "norm" in name:
                 nn.init.constant_(parameter, float(name.endswith("weight")))
@@ -152,9 +152,13 @@ class Llama4(nn.Module):
             ValueError: a shape does not fit, or there are more or fewer image places than image vectors.
         """
         if token_ids.dim() != 2 or token_ids.shape[1] == 0:
-            raise ValueError(f"token_ids is {tuple(token_ids.shape)}; expected [batch, tokens] with at least one token")
+            raise ValueError(
+                f"token_ids is {tuple(token_ids.shape)}; expected [batch, tokens] with at least one token"
+            )
         if attention_mask is not None and cache is not None:
-            raise ValueError("attention_mask and cache do not go together: the mask has no columns for cached keys")
+            raise ValueError(
+                "attention_mask and cache do not go together: the mask has no columns for cached keys"
+            )
         counting = positions is None and (cache is None or cache.positions is None)
         if positions is None:
             positions = self._next_positions(token_ids, cache)

@@ -1,7 +1,7 @@
 """Mixture of experts, the Llama 4 way.
 
-A linear router scores every expert; the best `K` are chosen by logit; the sigmoid of a chosen logit scales the
-expert's INPUT (no softmax, no renormalizing); a shared expert sees every token unscaled and is added.
+A linear router scores every expert; the best `K` are chosen by logit; the sigmoid of a chosen logit scales
+the expert's INPUT (no softmax, no renormalizing); a shared expert sees every token unscaled and is added.
 
 R tokens of all rows, E experts, K experts per token, M model width
 """
@@ -38,7 +38,9 @@ class MixtureOfExperts(nn.Module):
         """[B, T, M] to [B, T, M]."""
         flat = x.flatten(0, -2)
         rows, experts, gates = self.route(flat)
-        routed = self.hook_routed_out(routed_swiglu(flat, self.gate_up_proj, self.down_proj, rows, experts, gates))
+        routed = self.hook_routed_out(
+            routed_swiglu(flat, self.gate_up_proj, self.down_proj, rows, experts, gates)
+        )
         shared = self.hook_shared_out(self.shared_expert(x).flatten(0, -2))
         return (shared + routed).view_as(x)
 
@@ -46,7 +48,8 @@ class MixtureOfExperts(nn.Module):
         """Choose experts for `x` [R, M]: the row, the expert and the gate of every pair, each [pairs].
 
         Editing the logits routes anew. Editing the indices forces experts, each with the sigmoid of its own
-        logit: the weight the router itself would have given it. Editing the weights replaces both: every expert
+        logit: the weight the router itself would have given it. Editing the weights replaces both: every
+            expert
         with a weight other than zero runs, with that weight.
         """
         logits = self.hook_router_logits(self.router(x))

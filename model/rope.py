@@ -17,7 +17,7 @@ from model.config import RopeScaling, TextConfig, VisionConfig
 
 
 def rotate(x: Tensor, turns: Tensor) -> Tensor:
-    """Turn every pair of `x` [..., tokens, heads, width] by the unit complex numbers `turns` [..., tokens, 1, width/2]."""
+    """Turn each pair of `x` [..., tokens, heads, width] by unit complex `turns` [..., tokens, 1, width/2]."""
     pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
     return torch.view_as_real(pairs * turns).flatten(-2).type_as(x)
 
@@ -63,7 +63,9 @@ def tile_turns(config: VisionConfig, device: torch.device | str = "cpu") -> Tens
     side, width = config.patches_per_side, config.head_dim
     pairs = torch.arange(0, width // 2, 2, dtype=torch.float32, device=device)
     frequencies = 1.0 / (config.rope_theta ** (pairs / (width // 2)))
-    along = torch.arange(1, side + 1, dtype=torch.float32, device=device)[:, None] * frequencies  # [side, width/4]
+    along = (
+        torch.arange(1, side + 1, dtype=torch.float32, device=device)[:, None] * frequencies
+    )  # [side, width/4]
     columns = along[None].expand(side, -1, -1)
     rows = along[:, None].expand(-1, side, -1)
     angles = torch.cat([columns, rows], dim=-1).flatten(0, 1)

@@ -16,7 +16,8 @@ class SamplingParams:
     Attributes:
         temperature: 0 takes the most likely token; Llama 4's published setting is 0.6.
         top_k: keep the k most likely tokens; None keeps all.
-        top_p: keep the smallest set of tokens whose probability reaches this (Holtzman et al. 2019), in (0, 1].
+        top_p: keep the smallest set of tokens whose probability reaches this (Holtzman et al. 2019), in (0,
+            1].
         min_p: drop tokens less likely than this share of the likeliest (arXiv:2407.01082), in [0, 1).
         repetition_penalty: divides the positive and multiplies the negative logits of tokens that already
             occurred, prompt included (arXiv:1909.05858); 1 is off.
@@ -73,7 +74,7 @@ def penalize_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
 
 
 def restrict(logits: Tensor, params: SamplingParams) -> Tensor:
-    """Apply temperature, top-k, top-p and min-p, in this order, to `logits` [vocabulary]; dropped tokens are -inf."""
+    """Apply temperature, top-k, top-p, min-p, in this order, to `logits` [vocabulary]; dropped: -inf."""
     logits = logits / params.temperature
     if params.top_k is not None and params.top_k < len(logits):
         logits = logits.masked_fill(logits < torch.topk(logits, params.top_k).values[-1], -math.inf)

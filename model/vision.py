@@ -112,9 +112,10 @@ class VisionTower(nn.Module):
             ValueError: the tiles have another size than the config's.
         """
         config = self.config
-        expected = (config.num_channels, config.image_size, config.image_size)
-        if pixel_values.dim() != 4 or tuple(pixel_values.shape[1:]) != expected:
-            raise ValueError(f"pixel_values is {tuple(pixel_values.shape)}; expected [tiles, {expected[0]}, {expected[1]}, {expected[2]}]")
+        expected = [config.num_channels, config.image_size, config.image_size]
+        if pixel_values.dim() != 4 or list(pixel_values.shape[1:]) != expected:
+            sides = ", ".join(map(str, expected))
+            raise ValueError(f"pixel_values is {tuple(pixel_values.shape)}; expected [tiles, {sides}]")
         # unfold orders a patch channel by channel, patches row by row
         patches = F.unfold(pixel_values, config.patch_size, stride=config.patch_size).transpose(1, 2)
         x = self.patch_embedding(patches)
@@ -129,7 +130,8 @@ class VisionTower(nn.Module):
 def pixel_shuffle(x: Tensor, block: int) -> Tensor:
     """Join each `block` x `block` square of patches: [N, side*side, W] to [N, (side/block)^2, W*block^2].
 
-    The channels of a joined token hold its patches row by row, as Meta's code has them after its two transposes.
+    The channels of a joined token hold its patches row by row, as Meta's code has them after its two
+    transposes.
     """
     count, patches, width = x.shape
     side = round(patches**0.5)

@@ -1,7 +1,8 @@
 """Tiny random Llama 4 checkpoints that `transformers` itself writes, and fixtures that hand them out.
 
 Two shapes: "scout" (experts in every layer, query-key norm, llama3 rotary scaling) and "maverick" (dense and
-expert layers in turn, plain rotary positions). Chunks of eight tokens, so that a few dozen cross several borders.
+expert layers in turn, plain rotary positions). Chunks of eight tokens, so that a few dozen cross several
+borders.
 """
 
 from functools import cache
@@ -18,8 +19,9 @@ from model.tokenizer import Tokenizer
 
 TILE, PATCH, CHUNK = 28, 7, 8
 SPECIAL = (
-    "begin_of_text", "end_of_text", "header_start", "header_end", "eom", "eot", "python_start", "python_end",
-    "finetune_right_pad", "image_start", "image_end", "tile_x_separator", "tile_y_separator", "image", "patch",
+    "begin_of_text", "end_of_text", "header_start", "header_end", "eom", "eot", "python_start",
+    "python_end", "finetune_right_pad", "image_start", "image_end", "tile_x_separator",
+    "tile_y_separator", "image", "patch",
 )  # fmt: skip
 SCOUT_ROPE = {
     "rope_type": "llama3", "rope_theta": 500000.0, "factor": 16.0, "low_freq_factor": 1.0,
@@ -55,8 +57,9 @@ def reference(kind: str, **text: object):
     sizes = {
         "vocab_size": 320, "hidden_size": 64, "intermediate_size": 48, "intermediate_size_mlp": 96,
         "num_hidden_layers": 8, "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 16,
-        "attention_chunk_size": CHUNK, "floor_scale": CHUNK, "num_local_experts": 8, "max_position_embeddings": 4096,
-        "pad_token_id": tokenizer.pad_id, "bos_token_id": tokenizer.bos_id, "eos_token_id": list(tokenizer.stop_ids),
+        "attention_chunk_size": CHUNK, "floor_scale": CHUNK, "num_local_experts": 8,
+        "max_position_embeddings": 16384, "pad_token_id": tokenizer.pad_id,
+        "bos_token_id": tokenizer.bos_id, "eos_token_id": list(tokenizer.stop_ids),
     }  # fmt: skip
     vision = {
         "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128,
@@ -81,7 +84,7 @@ def reference(kind: str, **text: object):
 
 
 def write_checkpoint(kind: str, folder: Path, max_shard_size: str = "5GB", **text: object) -> Path:
-    """A whole checkpoint folder: weights and config by transformers, tokenizer and picture settings by ours."""
+    """A checkpoint folder: weights and config by transformers, tokenizer and picture settings by ours."""
     reference(kind, **text).save_pretrained(folder, max_shard_size=max_shard_size)
     config = Llama4Config.from_file(folder / "config.json")
     Processor(byte_tokenizer(), config, ImageSettings(tile_size=TILE, max_tiles=4)).save(folder)
@@ -92,7 +95,11 @@ def load_reference(folder: Path):
     """What transformers makes of the folder, in float32."""
     from transformers import Llama4ForConditionalGeneration
 
-    return Llama4ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
+    return (
+        Llama4ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+        .eval()
+        .requires_grad_(False)
+    )
 
 
 @pytest.fixture(scope="session", params=["scout", "maverick"])

@@ -38,8 +38,8 @@ class CaptureOptions:
     Attributes:
         routing: experts, gates and router logits of every token in every MoE layer.
         attention: the attention row behind every generated token, all heads.
-        attention_budget: bytes that the attention rows may take. If all layers do not fit, the position-free ones
-            are kept, which see the whole prompt; if those do not fit, the last of them.
+        attention_budget: bytes that the attention rows may take. If all layers do not fit, the position-free
+            ones are kept, which see the whole prompt; if those do not fit, the last of them.
     """
 
     routing: bool = True
@@ -48,7 +48,7 @@ class CaptureOptions:
 
 
 def attention_layers(llama: Llama4, tokens: int, new_tokens: int, budget: int) -> list[int]:
-    """Layers whose attention rows fit: `new_tokens` rows x heads x up to `tokens + new_tokens` keys, two bytes each."""
+    """Layers whose rows fit: `new_tokens` rows x heads x up to `tokens + new_tokens` keys x two bytes."""
     text = llama.config.text
     per_layer = new_tokens * text.num_attention_heads * (tokens + new_tokens) * 2
     every = list(range(text.num_hidden_layers))
@@ -67,7 +67,13 @@ class Capture:
     """
 
     def __init__(
-        self, llama: Llama4, processor: Processor, inputs: Inputs, options: CaptureOptions, max_tokens: int, meta: dict
+        self,
+        llama: Llama4,
+        processor: Processor,
+        inputs: Inputs,
+        options: CaptureOptions,
+        max_tokens: int,
+        meta: dict,
     ) -> None:
         self.llama = llama
         self.processor = processor
@@ -79,7 +85,9 @@ class Capture:
         self.layers: list[int] = []
         if options.attention:
             self.layers = attention_layers(llama, len(inputs.token_ids), max_tokens, options.attention_budget)
-        self._routing: list[list[tuple[Tensor, Tensor]]] = []  # per pass, per MoE layer: logits [R,E], indices [R,K]
+        self._routing: list[
+            list[tuple[Tensor, Tensor]]
+        ] = []  # per pass, per MoE layer: logits [R,E], indices [R,K]
         self._attention: list[Tensor] = []  # per step [layers, heads, keys so far] float16
         self._kept: dict[str, Tensor] = {}
         self._clock = [time.perf_counter()]
@@ -137,7 +145,9 @@ class Capture:
         """The trace of the first `generated` new tokens (all so far by default)."""
         steps = self.steps[: len(self.steps) if generated is None else generated]
         prompt, new = len(self.inputs.token_ids), len(steps)
-        ids = np.concatenate([self.inputs.token_ids.numpy(), [step.token_id for step in steps]]).astype(np.int32)
+        ids = np.concatenate([self.inputs.token_ids.numpy(), [step.token_id for step in steps]]).astype(
+            np.int32
+        )
         spans = self.inputs.spans
         spans = spans.append(Spans.of_generated(new, int(spans.turn[-1])))
         routing = self._routing_arrays(prompt, new)
@@ -200,7 +210,8 @@ class Capture:
         return rows
 
     def _provenance(self) -> dict[str, str]:
-        backend = f"torch {torch.__version__}, {self.llama.device.type}, {str(self.llama.dtype).removeprefix('torch.')}"
+        dtype = str(self.llama.dtype).removeprefix("torch.")
+        backend = f"torch {torch.__version__}, {self.llama.device.type}, {dtype}"
         return {
             "routed_experts": f"{REAL} ({backend})",
             "router_logits": f"{REAL} ({backend})",

@@ -1,7 +1,8 @@
 """Session: the one door. Load a model, ask it, watch it answer.
 
-One engine thread per session owns the model; a `Run` is one answer, queued or growing. Notebooks, the page and
-servers only subscribe to runs: stopping works within one token, and a subscriber that vanishes leaves nothing behind.
+One engine thread per session owns the model; a `Run` is one answer, queued or growing. Notebooks, the page
+and servers only subscribe to runs: stopping works within one token, and a subscriber that vanishes leaves
+nothing behind.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ class Run:
         return self.capture.trace(len(steps), text, self.finish_reason if whole else None)
 
     def __iter__(self) -> Iterator[StreamedToken]:
-        """Tokens from the first on, waiting for those to come; raises what stopped the run, if something did."""
+        """Tokens from the first on, waiting for those to come; raises what stopped the run, if anything."""
         at = 0
         while True:
             with self._changed:
@@ -174,7 +175,10 @@ class Session:
         )
 
     def start(
-        self, messages: str | Messages, sampling: SamplingParams | None = None, capture: CaptureOptions | None = None
+        self,
+        messages: str | Messages,
+        sampling: SamplingParams | None = None,
+        capture: CaptureOptions | None = None,
     ) -> Run:
         """Queue an answer and return at once.
 
@@ -256,24 +260,32 @@ class Session:
         while (run := self._runs.get()) is not None:
             try:
                 self._answer(run)
-            except Exception as error:  # whatever it was, the subscriber must learn of it and the thread go on
+            except (
+                Exception
+            ) as error:  # whatever it was, the subscriber must learn of it and the thread go on
                 run._end(None, error)
 
     def _answer(self, run: Run) -> None:
         capture, cache = run.capture, self.llama.new_cache()
         with capture.watching():
-            for step in generate(self.llama, self.processor, capture.inputs, run.sampling, run.cancelled, cache):
+            for step in generate(
+                self.llama, self.processor, capture.inputs, run.sampling, run.cancelled, cache
+            ):
                 run._note(step)
             if capture.moe_layers and capture.steps and not run.cancelled.is_set():
                 # the last token predicted nothing, so no pass has routed it yet
                 with torch.no_grad():
-                    self.llama.hidden(torch.tensor([[capture.steps[-1].token_id]], device=self.llama.device), cache=cache)
+                    self.llama.hidden(
+                        torch.tensor([[capture.steps[-1].token_id]], device=self.llama.device), cache=cache
+                    )
                 capture.add_last_routing()
         reason = capture.steps[-1].finish_reason if capture.steps else None
         run._end(reason or "cancelled")
 
 
-def conversation(prompt: str | Messages, images: Sequence[object] = (), history: Reply | Messages | None = None) -> Messages:
+def conversation(
+    prompt: str | Messages, images: Sequence[object] = (), history: Reply | Messages | None = None
+) -> Messages:
     """Messages for a question with pictures, after what was said before.
 
     Raises:
@@ -282,7 +294,9 @@ def conversation(prompt: str | Messages, images: Sequence[object] = (), history:
     earlier = history.messages if isinstance(history, Reply) else list(history or [])
     if not isinstance(prompt, str):
         if images:
-            raise ValueError("images= goes with a question; in a conversation, put the pictures into the messages")
+            raise ValueError(
+                "images= goes with a question; in a conversation, put the pictures into the messages"
+            )
         return [*earlier, *prompt]
     if isinstance(images, str | bytes | Path) or not isinstance(images, Sequence):
         raise ValueError(f"images is a {type(images).__name__}; expected a list of pictures")
@@ -296,7 +310,9 @@ def _sampling(sampling: SamplingParams | None, settings: dict) -> SamplingParams
     with contextlib.suppress(TypeError):
         return sampling or SamplingParams(**settings)
     known = ", ".join(SamplingParams.__dataclass_fields__)
-    raise TypeError(f"unknown setting among {', '.join(settings)}; expected fields of SamplingParams: {known}")
+    raise TypeError(
+        f"unknown setting among {', '.join(settings)}; expected fields of SamplingParams: {known}"
+    )
 
 
 def load(

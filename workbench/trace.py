@@ -1,7 +1,8 @@
 """Trace: what was observed while one answer was generated.
 
-One frozen object with named axes, saved as one safetensors file with JSON in its header: no pickle, and it opens
-without the model. Absent is not zero: -1 marks an expert that was not captured, NaN a place without a picture.
+One frozen object with named axes, saved as one safetensors file with JSON in its header: no pickle, and it
+opens without the model. Absent is not zero: -1 marks an expert that was not captured, NaN a place without a
+picture.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ PROMPT, GENERATED = 0, 1
 NOT_CAPTURED = -1
 LARGEST_IMAGE = 64_000_000  # pixels; a stored picture is far smaller
 
-# name -> (axes, dtype). t tokens, m MoE layers, k experts per token, e experts, q query rows, a attention layers,
+# name -> (axes, dtype). t tokens, m MoE layers, k experts per token, e experts, q query rows, a attention
+# layers,
 # h heads, g generated tokens, c alternatives per step, i images
 LAYOUT = {
     "token_ids": ("t", np.int32),
@@ -79,7 +81,8 @@ class Trace:
         attention: [query, layer, head, token], probabilities of the chosen rows; None if not asked for.
         query_index: [query] the token whose row it is. attention_layers: [layer] true layer numbers.
         generated_index: [generated] their places. logprobs, topk_ids, topk_logprobs: the model's own step.
-        edits: every intervention. provenance: per array REAL, RECOMPUTED or DERIVED. meta: model, versions, timing.
+        edits: every intervention. provenance: per array REAL, RECOMPUTED or DERIVED. meta: model, versions,
+            timing.
     """
 
     token_ids: np.ndarray
@@ -119,15 +122,19 @@ class Trace:
             if array is None and name in OPTIONAL:
                 continue
             if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != len(axes):
-                seen = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+                seen = (
+                    f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+                )
                 raise TraceError(f"{name} is {seen}; expected {np.dtype(dtype)} with axes {axes}")
             for axis, size in zip(axes, array.shape, strict=True):
                 expected = int(axis) if axis.isdigit() else sizes.setdefault(axis, size)
                 if size != expected:
                     raise TraceError(f"{name} has {size} along axis {axis!r} of {axes}; expected {expected}")
         captured = self.routed_experts[self.routed_experts != NOT_CAPTURED]
-        if captured.size and not (0 <= captured.min() and captured.max() < self.num_experts):
-            raise TraceError(f"routed_experts reaches from {captured.min()} to {captured.max()} of {self.num_experts}")
+        if captured.size and (captured.min() < 0 or captured.max() >= self.num_experts):
+            raise TraceError(
+                f"routed_experts reaches from {captured.min()} to {captured.max()} of {self.num_experts}"
+            )
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -145,22 +152,24 @@ class Trace:
         return self.meta.get("text", "")
 
     def row_predicting(self, token: int) -> int:
-        """The row whose output predicted `token`: the one before it. Attention and logits for a word stand there.
+        """The row that predicted `token`: the one before it. A word's attention and logits stand there.
 
         Raises:
             IndexError: there is no such token, or nothing predicts the first one.
         """
         if not 0 < token < len(self):
-            raise IndexError(f"token {token} of {len(self)} is predicted by no row; expected 1 to {len(self) - 1}")
+            raise IndexError(
+                f"token {token} of {len(self)} is predicted by no row; expected 1 to {len(self) - 1}"
+            )
         return token - 1
 
     def attention_row(self, token: int) -> np.ndarray | None:
-        """Attention [layer, head, token] of the row that predicted `token`; None where it was not captured."""
+        """Attention [layer, head, token] of the row that predicted `token`; None if not captured."""
         found = np.flatnonzero(self.query_index == self.row_predicting(token))
         return None if self.attention is None or not len(found) else self.attention[found[0]]
 
     def attention_on_images(self, token: int) -> np.ndarray | None:
-        """Share of attention [image, layer, head] that the row predicting `token` gave to each picture's patches."""
+        """Share of attention [image, layer, head] that the row predicting `token` gave to each picture."""
         row = self.attention_row(token)
         if row is None:
             return None
@@ -244,9 +253,15 @@ def _check_metadata(metadata: dict, path: Path) -> dict:
     except (KeyError, ValueError) as error:
         raise TraceError(f"{path} has a broken header: {error}") from None
     expected = {"tokens": list, "num_experts": int, "edits": list, "provenance": dict, "meta": dict}
-    wrong = [n for n, kind in expected.items() if not isinstance(header, dict) or not isinstance(header.get(n), kind)]
+    wrong = [
+        n
+        for n, kind in expected.items()
+        if not isinstance(header, dict) or not isinstance(header.get(n), kind)
+    ]
     if wrong or header.keys() != expected.keys() or not all(isinstance(t, str) for t in header["tokens"]):
-        raise TraceError(f"{path} has a header that does not say {', '.join(wrong) or 'only what a trace says'}")
+        raise TraceError(
+            f"{path} has a header that does not say {', '.join(wrong) or 'only what a trace says'}"
+        )
     return header
 
 

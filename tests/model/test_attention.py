@@ -47,4 +47,6 @@ def test_temperature_rises_in_steps_of_8192_positions():
     tau = query_temperature(config, torch.tensor([[0, 8190, 8191, 16382, 16383]])).flatten()
     assert tau[:2].tolist() == [1, 1]
     assert tau[2:].tolist() == pytest.approx([1.069315, 1.069315, 1.109861], abs=1e-6)
-    assert query_temperature(TextConfig.from_dict({"attn_temperature_tuning": False}), torch.zeros(1, 1)) is None
+    assert (
+        query_temperature(TextConfig.from_dict({"attn_temperature_tuning": False}), torch.zeros(1, 1)) is None
+    )

@@ -190,6 +190,8 @@ def test_the_readme_lists_every_hook_point(pair):
     listed = dict(re.findall(r"^\| `(\S+)` \| ([A-Z]+) \|", readme, flags=re.MULTILINE))
     seen = {}
     for name, point in ours.hook_points.items():
-        generic = re.sub(r"^vision\.blocks\.\d+", "vision.blocks.{j}", re.sub(r"^blocks\.\d+", "blocks.{i}", name))
+        generic = re.sub(
+            r"^vision\.blocks\.\d+", "vision.blocks.{j}", re.sub(r"^blocks\.\d+", "blocks.{i}", name)
+        )
         seen[generic] = point.letters
     assert seen.items() <= listed.items()

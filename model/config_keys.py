@@ -1,0 +1,69 @@
+"""Which keys of a `config.json` matter, and how a JSON object becomes a frozen dataclass.
+
+An unknown key is an error that names it: a silently dropped key is a different model.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+from typing import TypeVar
+
+Config = TypeVar("Config")
+
+
+class ConfigError(ValueError):
+    """A `config.json` that does not describe a Llama 4 that this code can run."""
+
+
+TOP_LEVEL = frozenset(
+    """text_config vision_config quantization_config dtype torch_dtype tie_word_embeddings boi_token_index
+    boi_token_id eoi_token_index eoi_token_id image_token_index image_token_id bos_token_id eos_token_id
+    pad_token_id""".split()  # noqa: SIM905
+)
+
+# written by PretrainedConfig.to_dict() of transformers 4.51 to 5.x, without any effect on the arithmetic here
+_BOOKKEEPING = frozenset(
+    """_attn_implementation_autoset _commit_hash _name_or_path add_cross_attention architectures
+    attention_dropout attn_implementation bad_words_ids begin_suppress_tokens chunk_size_feed_forward
+    cross_attention_hidden_size decoder_start_token_id diversity_penalty do_sample early_stopping
+    encoder_no_repeat_ngram_size exponential_decay_length_penalty finetuning_task for_llm_compressor
+    forced_bos_token_id forced_eos_token_id id2label initializer_range is_decoder is_encoder_decoder label2id
+    length_penalty max_length min_length model_type multi_modal_projector_dropout
+    no_repeat_ngram_size num_beam_groups num_beams num_return_sequences output_attentions output_hidden_states
+    output_router_logits output_scores prefix problem_type projector_dropout pruned_heads
+    remove_invalid_values repetition_penalty return_dict return_dict_in_generate router_aux_loss_coef
+    router_jitter_noise sep_token_id suppress_tokens task_specific_params temperature tf_legacy_loss
+    tie_encoder_decoder tokenizer_class top_k top_p torchscript transformers_version typical_p unsloth_fixed
+    use_bfloat16 use_cache vision_feature_layer vision_feature_select_strategy""".split()  # noqa: SIM905 - a list would take a page
+)
+
+
+def expect(value: object, expected: object, name: str) -> None:
+    """Raise ConfigError unless the value is the only one that Llama 4 has."""
+    if value != expected:
+        raise ConfigError(f"{name} is {value!r}; Llama 4 uses {expected!r}")
+
+
+def refuse_unknown(keys: set[str], where: str) -> None:
+    """Raise ConfigError for keys that are neither read nor known to be bookkeeping."""
+    unknown = sorted(keys - _BOOKKEEPING)
+    if unknown:
+        raise ConfigError(f"{where} has keys this model does not read: {', '.join(unknown)}")
+
+
+def build(cls: type[Config], values: dict, **derived: object) -> Config:
+    """Make the dataclass from a JSON object: defaults for absent keys, errors for unknown or mistyped."""
+    names = {f.name: f.type for f in fields(cls)}
+    refuse_unknown(
+        values.keys() - names.keys() - {"dtype", "torch_dtype", "quantization_config"}, cls.__name__
+    )
+    given = {k: v for k, v in values.items() if k in names and k not in derived}
+    for name, value in given.items():
+        whole = names[name] == "int" and isinstance(value, int) and not isinstance(value, bool) and value > 0
+        real = names[name] == "float" and isinstance(value, int | float) and math.isfinite(value)
+        if not (whole or real or names[name] not in ("int", "float")):
+            raise ConfigError(
+                f"{name} is {value!r} in {cls.__name__}; expected a positive number ({names[name]})"
+            )
+    return cls(**given, **derived)
