@@ -1,0 +1,269 @@
+"""A trace as small messages for a screen, the same for every page that hosts the view.
+
+A screen is told `reset` (what the run looks like), then `append` (tokens from an absolute offset), then
+`end`; a `batch` holds several. The offsets make every message harmless to repeat: what arrives twice, late or
+not at all is repaired by asking for the gap (`answer_pull`). Attention over pictures is large and looked at
+one word at a time, so it is sent only when asked for (`attn`). Everything is JSON; arrays travel as base64 of
+little-endian bytes. Nothing here knows Jupyter or Gradio.
+"""
+
+import base64
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from workbench.trace import PROMPT, Trace
+
+Message = dict[str, Any]
+
+ROLES = ("system", "user", "assistant", "tool")  # as `model.processor.ROLES`, without loading a model's code
+TEXT, PATCH = 0, 1
+GENERATED_FLAG = 4  # beside the two bits of the modality
+MEAN_HEAD = -1
+FULL_GATE = 65535  # the uint16 that stands for a gate of 1
+LARGEST_PICTURE = 768  # pixels of the longer side on a screen; boxes stay in pixels of the original
+
+
+class Feed:
+    """What one screen has been told of a growing trace, and what to tell it next.
+
+    The last token of a running answer has no experts yet: they are known when it is fed back to write the
+    next. So tokens count as `settled` one step later, and each message begins where the settled ones end.
+    """
+
+    def __init__(self, run_id: str, started: int = 0) -> None:
+        self.run_id = run_id
+        self.started = started
+        self.settled: int | None = None
+
+    def next(self, trace: Trace, done: bool = False) -> Message:
+        """What is new since the last call, as one `batch`. Call it once more with `done=True` at the end."""
+        items = []
+        if self.settled is None:
+            items.append(reset_message(trace, self.run_id, self.started))
+        items.append(append_message(trace, self.run_id, self.settled or 0, done))
+        self.settled = items[-1]["settled"]
+        if done:
+            items.append(end_message(trace, self.run_id))
+        return {"op": "batch", "run": self.run_id, "items": items}
+
+
+def reset_message(trace: Trace, run_id: str, started: int = 0) -> Message:
+    """What a screen must know before the first token: layers, experts, pictures, the boxes of their patches.
+
+    `started` orders runs (any growing number, such as a clock): a screen that shows a newer run ignores an
+    older reset.
+    """
+    return {
+        "op": "reset",
+        "run": run_id,
+        "started": started,
+        "layers": trace.moe_layers.tolist(),
+        "experts": int(trace.num_experts),
+        "rank": int(trace.routed_experts.shape[2]),
+        "roles": list(ROLES),
+        "attention": attention_info(trace),
+        "images": [_picture(trace, index) for index in range(len(trace.images))],
+    }
+
+
+def append_message(trace: Trace, run_id: str, start: int = 0, done: bool = False) -> Message:
+    """The tokens from number `start` on. `settled` is how many from the first on will not change any more."""
+    flags = trace.modality[start:] + GENERATED_FLAG * (trace.phase[start:] != PROMPT)
+    gates = np.nan_to_num(trace.routed_weights[start:].astype(np.float32)).clip(0, 1)
+    return {
+        "op": "append",
+        "run": run_id,
+        "from": start,
+        "settled": _settled(trace, done),
+        "text": [
+            "" if modality == PATCH else text
+            for text, modality in zip(trace.tokens[start:], trace.modality[start:], strict=True)
+        ],
+        "flags": _bytes(flags, np.uint8),
+        "role": _bytes(trace.role[start:], np.int8),
+        "turn": _bytes(trace.turn[start:], np.int16),
+        "image": _bytes(image_of_tokens(trace)[start:], np.int16),
+        "logprob": _bytes(_logprobs(trace)[start:], np.float32),
+        "experts": _bytes(trace.routed_experts[start:], np.int16),
+        "gates": _bytes(np.round(gates * FULL_GATE), np.uint16),
+        "attention": attention_info(trace),
+    }
+
+
+def end_message(trace: Trace, run_id: str) -> Message:
+    """The run is over, with this many tokens. Always send it: nothing else reveals that the tail was lost."""
+    return {"op": "end", "run": run_id, "n": len(trace)}
+
+
+def snapshot(trace: Trace, run_id: str, started: int = 0, done: bool = True) -> Message:
+    """The whole trace so far as one `batch`: for a page that opens late, or for a file."""
+    return Feed(run_id, started).next(trace, done)
+
+
+def attention_message(
+    trace: Trace, run_id: str, token: int, layer: int | None = None, head: int | None = None
+) -> Message:
+    """How much the row that wrote `token` attended to every patch of every picture.
+
+    Args:
+        token: its number in the trace.
+        layer: a true layer number; by default the one the trace recommends.
+        head: a head's number; None or -1 for the mean of all.
+
+    Returns:
+        An `attn` message. `values` holds uint8 [patches] per picture, 255 standing for `peak`; `images` the
+        sums over the tiles and over the thumbnail of each picture, `rest` what went elsewhere. If nothing was
+        captured for this token, `missing` says why instead.
+
+    Raises:
+        ValueError: the trace has no such token, layer or head.
+    """
+    if not 0 <= token < len(trace):
+        raise ValueError(f"token {token} is not in this trace; expected 0 to {len(trace) - 1}")
+    head = MEAN_HEAD if head is None else head
+    message = {"op": "attn", "run": run_id, "token": token, "layer": layer, "head": head}
+    info = attention_info(trace)
+    if info is None:
+        return message | {"missing": "No attention was captured in this trace."}
+    message["layer"] = layer = info["default"] if layer is None else layer
+    if layer not in info["layers"]:
+        raise ValueError(f"layer {layer} has no captured attention; these have: {info['layers']}")
+    if not MEAN_HEAD <= head < info["heads"]:
+        raise ValueError(f"no head {head}; expected 0 to {info['heads'] - 1}, or {MEAN_HEAD} for the mean")
+    if trace.phase[token] == PROMPT:
+        return message | {"missing": "Only generated words have captured attention."}
+    rows = trace.attention_row(token)
+    if rows is None:
+        return message | {"missing": "The attention of this word was not captured."}
+    heads = rows[info["layers"].index(layer)].astype(np.float32)
+    return message | _on_pictures(trace, heads.mean(0) if head == MEAN_HEAD else heads[head])
+
+
+def answer_pull(trace: Trace, run_id: str, start: object, started: int = 0, done: bool = False) -> Message:
+    """What a screen lacks that has `start` settled tokens of this run; everything if `start` is no number."""
+    if not _is_number(start) or not 0 < start <= len(trace):
+        return snapshot(trace, run_id, started, done)
+    feed = Feed(run_id, started)
+    feed.settled = start
+    return feed.next(trace, done)
+
+
+def answer_attention(trace: Trace, run_id: str, question: Mapping[str, object]) -> Message | None:
+    """The `attn` message a screen asked for with {token, layer, head}; None for a question without sense.
+
+    The question comes from a browser and may hold anything.
+    """
+    token, layer, head = (question.get(name) for name in ("token", "layer", "head"))
+    if not (_is_number(token) and _is_number(layer) and _is_number(head)):
+        return None
+    try:
+        return attention_message(trace, run_id, token, layer, head)
+    except ValueError:
+        return None
+
+
+def attention_info(trace: Trace) -> Message | None:
+    """Which layers and how many heads have captured attention, and the layer to show first; None if none."""
+    if trace.attention is None or not trace.attention.shape[1]:
+        return None
+    layers = trace.attention_layers.tolist()
+    default = trace.meta.get("default_attention_layer")
+    return {
+        "layers": layers,
+        "heads": int(trace.attention.shape[2]),
+        "default": default if default in layers else layers[-1],
+    }
+
+
+def image_of_tokens(trace: Trace) -> np.ndarray:
+    """Per token the picture it stands for, int16 [token]: patches, markers and separators; -1 for words.
+
+    Markers may carry no picture number: those before the first patch of a picture belong to it, and those
+    after its last one up to the next start marker.
+    """
+    image = np.where(trace.modality == TEXT, -1, trace.image_index).astype(np.int16)
+    current, waiting = -1, []
+    for i in np.flatnonzero(np.append(trace.modality, TEXT) != TEXT):
+        if i == 0 or trace.modality[i - 1] == TEXT or trace.tokens[i] == "<|image_start|>":
+            current, waiting = -1, []
+        if image[i] >= 0:
+            image[waiting] = current = image[i]
+            waiting = []
+        elif current >= 0:
+            image[i] = current
+        else:
+            waiting.append(i)
+    return image
+
+
+def picture_url(image: Image.Image) -> str:
+    """A picture as a data: URL, at most 768 pixels long; PNG or JPEG, whichever is smaller."""
+    small = image.convert("RGB")
+    small.thumbnail((LARGEST_PICTURE, LARGEST_PICTURE), Image.Resampling.LANCZOS)
+    png, jpeg = io.BytesIO(), io.BytesIO()
+    small.save(png, "PNG")
+    small.save(jpeg, "JPEG", quality=90, subsampling=0)
+    kind, data = min(("png", png.getvalue()), ("jpeg", jpeg.getvalue()), key=lambda pair: len(pair[1]))
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _settled(trace: Trace, done: bool) -> int:
+    if done:
+        return len(trace)
+    return len(trace) - 1 if len(trace.generated_index) else 0
+
+
+def _patches(trace: Trace, index: int) -> np.ndarray:
+    """Token numbers of one picture's patches, in prompt order."""
+    return np.flatnonzero((trace.image_index == index) & (trace.modality == PATCH))
+
+
+def _picture(trace: Trace, index: int) -> Message:
+    tokens = _patches(trace, index)
+    width, height = trace.image_sizes[index].tolist()
+    return {
+        "label": f"image {index + 1}",
+        "src": picture_url(trace.images[index]),
+        "width": width,
+        "height": height,
+        "token": _bytes(tokens, np.int32),
+        "box": _bytes(trace.patch_box[tokens], np.float32),
+        "thumbnail": _bytes(trace.is_thumbnail[tokens], np.uint8),
+    }
+
+
+def _on_pictures(trace: Trace, row: np.ndarray) -> Message:
+    patches = [_patches(trace, index) for index in range(len(trace.images))]
+    peak = max((float(row[tokens].max(initial=0)) for tokens in patches), default=0.0)
+    scaled = np.round(row * (255 / peak)) if peak > 0 else np.zeros_like(row)
+    sums = []
+    for tokens in patches:
+        small = trace.is_thumbnail[tokens]
+        sums.append({"tiles": float(row[tokens[~small]].sum()), "thumbnail": float(row[tokens[small]].sum())})
+    rest = float(row.sum()) - sum(share["tiles"] + share["thumbnail"] for share in sums)
+    return {
+        "peak": peak,
+        "values": [_bytes(scaled[tokens], np.uint8) for tokens in patches],
+        "images": sums,
+        "rest": max(rest, 0.0),
+    }
+
+
+def _logprobs(trace: Trace) -> np.ndarray:
+    """Per token the log-probability with which it was chosen; NaN for the prompt."""
+    values = np.full(len(trace), np.nan, np.float32)
+    values[trace.generated_index] = trace.logprobs
+    return values
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _bytes(array: np.ndarray, dtype: type[np.generic]) -> str:
+    little_endian = np.asarray(array).astype(np.dtype(dtype).newbyteorder("<"))
+    return base64.b64encode(little_endian.tobytes()).decode()
