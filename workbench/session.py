@@ -24,6 +24,10 @@ from workbench.trace import Trace
 
 Messages = list[dict]
 
+# parameters; below, an operation is over before a second core has joined in, and waiting for one that is busy
+# (a browser's, say) costs many times the operation
+ONE_THREAD_BELOW = 50_000_000
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -257,6 +261,8 @@ class Session:
                 self._engine = None
 
     def _work(self) -> None:
+        if sum(parameter.numel() for parameter in self.llama.parameters()) < ONE_THREAD_BELOW:
+            torch.set_num_threads(1)  # of this thread alone
         while (run := self._runs.get()) is not None:
             try:
                 self._answer(run)
