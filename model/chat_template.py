@@ -164,7 +164,7 @@ def _content(number: int, message: dict) -> list[Piece]:
     content = message.get("content")
     items = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
     if not isinstance(items, list | tuple):
-        raise ChatError(f"{where} has a {type(content).__name__} as content; expected a string or a list")
+        raise ChatError(f"{where} has content of type {type(content).__name__}; expected a string or a list")
     pieces = [_item(item, where) for item in items]
     if message["role"] == "system" and any(piece.kind == "image" for piece in pieces):
         raise ChatError(f"{where} has a picture; a system message is text only")
