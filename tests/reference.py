@@ -1,7 +1,7 @@
 """The other side of the comparison: Meta's tokenizer and real vocabulary, transformers' image processor.
 
 transformers imports torchvision for its image processor. Where torchvision is installed it is used. Where it
-is not (its files on PyPI want the CUDA build of torch, and fail beside the CPU build), transformers' code runs
+is not (its files on PyPI want the CUDA build of torch and fail beside the CPU build), transformers' code runs
 all the same on three functions written below, which is all it calls; digests in `test_images.py`, taken with
 the real torchvision 0.28, hold those three to it.
 """
