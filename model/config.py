@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from model.config_keys import TOP_LEVEL, ConfigError, build, expect, refuse_unknown
+from model.config_keys import TOP_LEVEL, ConfigError, build, check, expect, refuse_unknown, take
 
 
 @dataclass(frozen=True)
@@ -24,21 +24,24 @@ class RopeScaling:
     original_max_position_embeddings: int
 
     @classmethod
-    def from_dict(cls, values: dict | None) -> RopeScaling | None:
+    def from_dict(cls, values: dict) -> RopeScaling | None:
         """Read `rope_scaling` / `rope_parameters`; None for plain RoPE.
 
         Raises:
-            ConfigError: for any `rope_type` but `default` and `llama3`.
+            ConfigError: for any `rope_type` but `default` and `llama3`, and for factors that cannot be.
         """
-        kind = (values or {}).get("rope_type", (values or {}).get("type", "default"))
-        if kind == "default":
-            return None
-        if kind != "llama3":
+        values = dict(values)
+        kind = values.pop("rope_type", None) or values.pop("type", "default")
+        if kind not in ("default", "llama3"):
             raise ConfigError(f"rope_type is {kind!r}; Llama 4 uses 'default' or 'llama3'")
-        try:
-            return cls(**{f.name: values[f.name] for f in fields(cls)})
-        except KeyError as missing:
-            raise ConfigError(f"llama3 rope scaling lacks {missing}; got {sorted(values)}") from None
+        wanted = {f.name for f in fields(cls)} if kind == "llama3" else set()
+        refuse_unknown(values.keys() - wanted, f"{kind} rope scaling")
+        if missing := sorted(wanted - values.keys()):
+            raise ConfigError(f"llama3 rope scaling lacks {', '.join(missing)}; it has {sorted(values)}")
+        if not wanted:
+            return None
+        kinds = {name: "positive" for name in wanted} | {"original_max_position_embeddings": "int"}
+        return cls(**{name: check(value, kinds[name], name) for name, value in values.items()})
 
 
 @dataclass(frozen=True)
@@ -107,41 +110,44 @@ class TextConfig:
         """Read `text_config`, in any of the spellings named at the top of this file."""
         values = dict(values)
         expect(values.pop("hidden_act", "silu"), "silu", "hidden_act")
-        layers = values.get("num_hidden_layers", cls.num_hidden_layers)
-        rope = dict(values.pop("rope_parameters", None) or values.pop("rope_scaling", None) or {})
-        values.pop("rope_scaling", None)
-        theta = rope.pop("rope_theta", None) or values.pop("rope_theta", None) or cls.rope_theta
-        values.pop("rope_theta", None)
+        layers = check(values.get("num_hidden_layers", cls.num_hidden_layers), "int", "num_hidden_layers")
+        theta, rope = _rope(values, cls.rope_theta)
         # 1 marks a layer WITH rotary positions, whatever the key's name says; [] and absent mean every fourth
         # without
-        marks = values.pop("no_rope_layers", None)
-        interval = values.pop("no_rope_layer_interval", None) or 4
+        marks = take(values, "no_rope_layers", "list", [])
+        interval = take(values, "no_rope_layer_interval", "int", 4)
         # a stray key of the published FP8 file, which its readers ignore
         values.pop("nope_layer_interval", None)
         kinds = values.pop("layer_types", None)
-        step = values.pop("interleave_moe_layer_step", None) or 1
-        moe = values.pop("moe_layers", None)
-        eos = values.pop("eos_token_id", None)
-        chunk = values.pop("attention_chunk_size", cls.attention_chunk_size)
-        heads = values.get("num_attention_heads", cls.num_attention_heads)
+        step = take(values, "interleave_moe_layer_step", "int", 1)
+        moe = take(values, "moe_layers", "list", range(step - 1, layers, step))
+        eos = take(values, "eos_token_id", "ids", [])
+        heads, width = (
+            check(values.get(name, getattr(cls, name)), "int", name)
+            for name in ("num_attention_heads", "hidden_size")
+        )
         if values.get("num_key_value_heads", 0) is None:
             values["num_key_value_heads"] = heads
         if values.get("head_dim", 0) is None:
-            values["head_dim"] = values.get("hidden_size", cls.hidden_size) // heads
-        rotary = tuple(map(bool, marks)) if marks else tuple((i + 1) % interval != 0 for i in range(layers))
+            values["head_dim"] = width // heads
+        if values.get("attention_chunk_size", 0) is None:
+            # one chunk that holds every position
+            values["attention_chunk_size"] = values.get(
+                "max_position_embeddings", cls.max_position_embeddings
+            )
+        rotary = tuple(map(bool, marks or [(layer + 1) % interval for layer in range(layers)]))
         expect(kinds or _layer_types(rotary), _layer_types(rotary), "layer_types")
+        # files of the transformers 4.51 days hold the integer 4 here
+        tuning = check(values.pop("attn_temperature_tuning", True), "switch", "attn_temperature_tuning")
         return build(
             cls,
             values,
-            rope_theta=float(theta),
+            rope_theta=theta,
             rope_scaling=RopeScaling.from_dict(rope),
             rope_layers=rotary,
-            moe_layers=tuple(moe) if moe is not None else tuple(range(step - 1, layers, step)),
-            eos_token_id=() if eos is None else tuple(eos) if isinstance(eos, list | tuple) else (eos,),
-            # no chunk size: one chunk that holds every position
-            attention_chunk_size=chunk or values.get("max_position_embeddings", cls.max_position_embeddings),
-            # files of the transformers 4.51 days hold the integer 4 here
-            attn_temperature_tuning=bool(values.pop("attn_temperature_tuning", True)),
+            moe_layers=tuple(moe),
+            eos_token_id=tuple(eos) if isinstance(eos, list) else (eos,),
+            attn_temperature_tuning=bool(tuning),
         )
 
 
@@ -165,17 +171,24 @@ class VisionConfig:
     multi_modal_projector_bias: bool = False
 
     def __post_init__(self) -> None:
+        if self.pixel_shuffle_ratio <= 0 or not (1 / self.pixel_shuffle_ratio).is_integer():
+            raise ConfigError(
+                f"pixel_shuffle_ratio is {self.pixel_shuffle_ratio}; expected one over a whole number"
+            )
         if self.image_size % self.patch_size:
             raise ConfigError(
                 f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}"
             )
         if self.patches_per_side % self.shuffle_block:
             raise ConfigError(
-                f"{self.patches_per_side} patches a side cannot be shuffled in blocks of {self.shuffle_block}"
+                f"image_size {self.image_size} makes {self.patches_per_side} patches a side, which cannot be "
+                f"shuffled in blocks of {self.shuffle_block}"
             )
-        if self.head_dim % 4:
+        if self.hidden_size % (4 * self.num_attention_heads):
+            # two-dimensional rotary positions turn a pair by column and a pair by row
             raise ConfigError(
-                f"vision head width is {self.head_dim}; two-dimensional rotary positions need a multiple of 4"
+                f"hidden_size {self.hidden_size} over num_attention_heads {self.num_attention_heads} of the "
+                "vision tower is no multiple of 4"
             )
         if self.intermediate_size != self.hidden_size * self.shuffle_block**2:
             # transformers uses one number for the MLP's width and the adapter's input
@@ -214,10 +227,9 @@ class VisionConfig:
         """Read `vision_config`."""
         values = dict(values)
         expect(values.pop("hidden_act", "gelu"), "gelu", "vision hidden_act")
-        rope = values.pop("rope_parameters", None) or {}
-        theta = rope.get("rope_theta") or values.pop("rope_theta", None) or cls.rope_theta
-        values.pop("rope_theta", None)
-        return build(cls, values, rope_theta=float(theta))
+        theta, rope = _rope(values, cls.rope_theta)
+        expect(RopeScaling.from_dict(rope), None, "vision rope_scaling")
+        return build(cls, values, rope_theta=theta)
 
 
 @dataclass(frozen=True)
@@ -255,34 +267,36 @@ class Llama4Config:
     @classmethod
     def from_dict(cls, values: dict) -> Llama4Config:
         """Read a parsed `config.json` of `Llama4ForConditionalGeneration` or `Llama4ForCausalLM` (text)."""
-        kind = values.get("model_type")
-        quantization = values.get("quantization_config") or {}
-        dtype = values.get("dtype") or values.get("torch_dtype")
+        values = dict(values)
+        kind = values.pop("model_type", None)
+        quantization = take(values, "quantization_config", "object", {})
+        dtypes = [take(values, key, "str", None) for key in ("dtype", "torch_dtype")]
         if kind == "llama4_text":
-            text = {
-                k: v for k, v in values.items() if k not in ("quantization_config", "dtype", "torch_dtype")
-            }
-            return cls(TextConfig.from_dict(text), None, dtype=dtype or "bfloat16", quantization=quantization)
+            dtype = dtypes[0] or dtypes[1] or "bfloat16"
+            return cls(TextConfig.from_dict(values), None, dtype=dtype, quantization=quantization)
         if kind != "llama4":
             raise ConfigError(f"model_type is {kind!r}; this workbench runs 'llama4' and 'llama4_text'")
-        if not isinstance(values.get("text_config"), dict):
-            raise ConfigError("config.json has no text_config")
-        text = dict(values["text_config"])
-        # the text part repeats the top level's dtype and, in FP8 files, its quantization
-        dtype = dtype or text.get("dtype") or text.get("torch_dtype") or "bfloat16"
-        vision = values.get("vision_config")
         refuse_unknown(values.keys() - TOP_LEVEL, "config.json")
+        text = dict(check(values.get("text_config"), "object", "text_config"))
+        vision = check(values.get("vision_config") or {}, "object", "vision_config")
         text.setdefault("tie_word_embeddings", values.get("tie_word_embeddings", False))
+        # the text part repeats the top level's dtype
+        dtypes += [take(text, key, "str", None) for key in ("dtype", "torch_dtype")]
+        # transformers spells these _index or _id
+        markers = {
+            f"{name}_index": check(
+                values.get(f"{name}_index", values.get(f"{name}_id", getattr(cls, f"{name}_index"))),
+                "index",
+                f"{name}_index",
+            )
+            for name in ("boi_token", "eoi_token", "image_token")
+        }
         return cls(
             TextConfig.from_dict(text),
             VisionConfig.from_dict(vision) if vision else None,
-            boi_token_index=values.get("boi_token_index", values.get("boi_token_id", cls.boi_token_index)),
-            eoi_token_index=values.get("eoi_token_index", values.get("eoi_token_id", cls.eoi_token_index)),
-            image_token_index=values.get(
-                "image_token_index", values.get("image_token_id", cls.image_token_index)
-            ),
-            dtype=dtype,
+            dtype=next((dtype for dtype in dtypes if dtype), "bfloat16"),
             quantization=quantization,
+            **markers,
         )
 
     def to_dict(self) -> dict:
@@ -319,6 +333,14 @@ class Llama4Config:
             "text_config": text,
             "vision_config": vision,
         }
+
+
+def _rope(values: dict, default: float) -> tuple[float, dict]:
+    """Take theta and the scaling out of either spelling."""
+    spellings = [take(values, key, "object", {}) for key in ("rope_parameters", "rope_scaling")]
+    rope = dict(spellings[0] or spellings[1])
+    beside = take(values, "rope_theta", "positive", default)
+    return float(take(rope, "rope_theta", "positive", beside)), rope
 
 
 def _layer_types(rotary: tuple[bool, ...]) -> list[str]:

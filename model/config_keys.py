@@ -6,8 +6,9 @@ An unknown key is an error that names it: a silently dropped key is a different 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import fields
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Config = TypeVar("Config")
 
@@ -52,18 +53,49 @@ def refuse_unknown(keys: set[str], where: str) -> None:
         raise ConfigError(f"{where} has keys this model does not read: {', '.join(unknown)}")
 
 
+def check(value: Any, kind: str, name: str) -> Any:
+    """The value, if it is of this kind (see _KINDS); else ConfigError that names its key."""
+    fits, expected = _KINDS[kind]
+    if not fits(value):
+        raise ConfigError(f"{name} is {value!r}; expected {expected}")
+    return value
+
+
+def take(values: dict, key: str, kind: str, default: Any) -> Any:
+    """Remove a key and return its checked value; the default where it is absent or null."""
+    value = values.pop(key, None)
+    return default if value is None else check(value, kind, key)
+
+
 def build(cls: type[Config], values: dict, **derived: object) -> Config:
     """Make the dataclass from a JSON object: defaults for absent keys, errors for unknown or mistyped."""
-    names = {f.name: f.type for f in fields(cls)}
+    kinds = {f.name: f.type for f in fields(cls)}
     refuse_unknown(
-        values.keys() - names.keys() - {"dtype", "torch_dtype", "quantization_config"}, cls.__name__
+        values.keys() - kinds.keys() - {"dtype", "torch_dtype", "quantization_config"}, cls.__name__
     )
-    given = {k: v for k, v in values.items() if k in names and k not in derived}
-    for name, value in given.items():
-        whole = names[name] == "int" and isinstance(value, int) and not isinstance(value, bool) and value > 0
-        real = names[name] == "float" and isinstance(value, int | float) and math.isfinite(value)
-        if not (whole or real or names[name] not in ("int", "float")):
-            raise ConfigError(
-                f"{name} is {value!r} in {cls.__name__}; expected a positive number ({names[name]})"
-            )
+    given = {k: check(v, kinds[k], k) for k, v in values.items() if k in kinds and k not in derived}
     return cls(**given, **derived)
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return (_is_int(value) or isinstance(value, float)) and math.isfinite(value)
+
+
+# the dataclasses' annotations, and what only derived fields are made from
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "int": (lambda v: _is_int(v) and v > 0, "a whole number from 1 up"),
+    "int | None": (lambda v: v is None or (_is_int(v) and v >= 0), "a token id or null"),
+    "float": (lambda v: _is_number(v) and v >= 0, "a number from 0 up"),
+    "positive": (lambda v: _is_number(v) and v > 0, "a number above 0"),
+    "bool": (lambda v: isinstance(v, bool), "true or false"),
+    "switch": (lambda v: isinstance(v, int), "true, false or a whole number"),
+    "str": (lambda v: isinstance(v, str), "a text"),
+    "object": (lambda v: isinstance(v, dict), "an object"),
+    "index": (lambda v: _is_int(v) and v >= 0, "a whole number from 0 up"),
+    "list": (lambda v: isinstance(v, list) and all(map(_is_int, v)), "a list of whole numbers"),
+    "ids": (lambda v: all(map(_is_int, v if isinstance(v, list) else [v])), "a token id or a list of them"),
+}
