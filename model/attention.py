@@ -161,8 +161,7 @@ class Attention(nn.Module):
         if cache is not None:
             k, v = cache.extend(self.layer, k, v)
         if self.hook_pattern.edited:
-            pattern = self.hook_pattern(self.pattern(q, k, sight, slice(None)))
-            z = self.weigh(pattern[..., sight.first_slot[self.chunked] :], v)
+            z = self.weigh(self.hook_pattern(self.pattern(q, k, sight, slice(None))), v)
         else:
             if self.hook_pattern.watched:
                 self.hook_pattern(self.pattern(q, k, sight, self.hook_pattern.rows_asked_for))
@@ -198,6 +197,17 @@ class Attention(nn.Module):
         return out
 
     def weigh(self, pattern: Tensor, v: Tensor) -> Tensor:
-        """Values weighted by an edited pattern; [B, H, T, D]."""
+        """Values weighted by an edited pattern; [B, H, T, D].
+
+        Raises:
+            ValueError: the pattern looks at tokens of finished chunks, whose values are gone.
+        """
+        forgotten = pattern.shape[-1] - v.shape[2]
+        if forgotten and bool(pattern[..., :forgotten].any()):
+            raise ValueError(
+                f"the edited {self.hook_pattern.name} looks at the first {forgotten} tokens, which this "
+                "layer's cache no longer holds; run the whole sequence in one pass, without a cache"
+            )
         groups = self.config.num_attention_heads // self.config.num_key_value_heads
-        return (pattern @ v.repeat_interleave(groups, dim=1).float()).to(v.dtype)
+        values = v.repeat_interleave(groups, dim=1).float()
+        return (pattern[..., forgotten:] @ values).to(v.dtype)
