@@ -1,0 +1,43 @@
+"""Questions to begin with: pictures of known content, drawn when the page is built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.demo.scenes import draw_scene
+
+
+@dataclass(frozen=True)
+class Example:
+    """A question about some pictures; `title` stands on its card."""
+
+    title: str
+    text: str
+    pictures: tuple[Path, ...]
+
+
+SCENES = {
+    "a red circle": (11, (320, 240), [("circle", "red")]),
+    "a green circle and a yellow star": (4, (320, 240), [("circle", "green"), ("star", "yellow")]),
+    "three triangles": (3, (320, 240), [("triangle", "blue"), ("triangle", "red"), ("triangle", "blue")]),
+    "a purple heart and a black square": (9, (240, 240), [("heart", "purple"), ("square", "black")]),
+    "an orange moon": (6, (400, 240), [("moon", "orange")]),
+}
+EXAMPLES = (
+    ("Two pictures, one question", "What colour is the circle in image 2?",
+     ("a red circle", "a green circle and a yellow star")),
+    ("Find it", "Which image shows a heart?",
+     ("an orange moon", "a purple heart and a black square", "a red circle")),
+    ("Count", "How many triangles are there?", ("three triangles",)),
+    ("Describe", "Describe the image.", ("a green circle and a yellow star",)),
+)  # fmt: skip
+
+
+def draw(folder: Path) -> list[Example]:
+    """Write the pictures into a folder and give the examples that show them."""
+    files = {}
+    for name, (seed, size, content) in SCENES.items():
+        files[name] = folder / f"{name.replace(' ', '-')}.png"
+        draw_scene(seed, size, content).image.save(files[name])
+    return [Example(title, text, tuple(files[name] for name in names)) for title, text, names in EXAMPLES]

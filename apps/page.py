@@ -1,0 +1,125 @@
+"""What the chat page is made of: the trace view as a component, the look, the lock on the network."""
+
+from __future__ import annotations
+
+import html
+import json
+import time
+from pathlib import Path
+
+import gradio as gr
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from apps.handlers import Desk
+from workbench import view
+from workbench.view import payload
+
+VIEW = Path(view.__file__).parent
+CSS = Path(__file__).with_name("chat.css")
+
+# Gradio compiles templates in the browser ('unsafe-eval') and starts with inline scripts; the view is a blob
+POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "connect-src 'self' data: blob:",
+        "worker-src 'self' blob:",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'self'",
+    )
+)
+
+# runs once in the page. Messages come as text: of nested lists Gradio sends differences, and gets them wrong
+MOUNT = """
+const messages = {get value() { return props.value ? JSON.parse(props.value) : null; }};
+const url = URL.createObjectURL(new Blob([%s], {type: 'text/javascript'}));
+import(url).then((view) => {
+  URL.revokeObjectURL(url);
+  view.mountGradio({element, trigger, props: messages, server, watch, css: %s});
+});
+"""
+
+TEACHING = (
+    "This is the <b>teaching model</b>: a tiny Llama 4, trained here from scratch on drawn shapes. It knows "
+    "coloured shapes and little else, is no general assistant, and is not derived from Llama weights."
+)
+BUILT_WITH_LLAMA = (
+    "Running <b>{name}</b>. <b>Built with Llama.</b> Llama 4 is licensed under the Llama 4 Community "
+    "License, Copyright © Meta Platforms, Inc. All Rights Reserved."
+)
+
+
+def trace_view(desk: Desk, elem_id: str) -> gr.HTML:
+    """The linked view as a component. Its value is the latest message, as JSON."""
+
+    # the view calls them by these names; every other client can, too, so the desk expects anything
+    def pull(question: object) -> dict | None:
+        return desk.pull(question)
+
+    def attention(question: object) -> dict | None:
+        return desk.attention(question)
+
+    script, style = ((VIEW / f"trace_view.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+    return gr.HTML(
+        js_on_load=MOUNT % (json.dumps(script), json.dumps(style)),
+        server_functions=[pull, attention],
+        # constant: a template is run as a script, so no value may stand in it
+        html_template='<div class="tv-host"></div>',
+        apply_default_css=False,
+        padding=False,
+        elem_id=elem_id,
+    )
+
+
+def blank() -> payload.Message:
+    """The message after which a view shows nothing."""
+    now = time.time_ns() // 1000
+    nothing = {"layers": [], "experts": 0, "rank": 1, "roles": [], "attention": None, "images": []}
+    return {"op": "reset", "run": f"blank {now}", "started": now} | nothing
+
+
+def header(model: str) -> str:
+    """The top of the page: what this is, and plainly what is running."""
+    running = TEACHING if model == "demo" else BUILT_WITH_LLAMA.format(name=html.escape(model))
+    return f"<h1>moe-workbench</h1><p>Look inside Llama 4 while it answers. {running}</p>"
+
+
+def notice(sentence: str) -> str:
+    """A sentence at the composer, read out by screen readers as it appears."""
+    return f'<p role="alert">{html.escape(sentence)}</p>' if sentence else ""
+
+
+def theme() -> gr.themes.Base:
+    """Quiet, with the fonts of the system: nothing to download, light or dark as the system is."""
+    return gr.themes.Base(
+        primary_hue=gr.themes.colors.indigo,
+        neutral_hue=gr.themes.colors.slate,
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+        radius_size=gr.themes.sizes.radius_sm,
+    ).set(body_text_color_subdued="*neutral_600", body_text_color_subdued_dark="*neutral_400")
+
+
+class LocalOnly:
+    """Middleware: lets the browser load nothing from other machines, whatever a model or a person writes."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and add the policy to its answer."""
+
+        async def with_policy(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Content-Security-Policy"] = POLICY
+                headers["Referrer-Policy"] = "no-referrer"
+            await send(message)
+
+        await self.app(scope, receive, with_policy if scope["type"] == "http" else send)

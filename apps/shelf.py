@@ -1,0 +1,88 @@
+"""Recent answers, kept so that a page can still ask about them, within a fixed amount of memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import fields
+
+import numpy as np
+
+from workbench import Run, Trace
+
+MOST_ANSWERS = 64
+MOST_BYTES = 512 * 2**20
+
+
+class Answer:
+    """A running answer, then its trace: once finished, the run and what it holds are let go."""
+
+    def __init__(self, run: Run) -> None:
+        self.id = run.id
+        self.started = time.time_ns() // 1000
+        self._run: Run | None = run
+        self._trace: Trace | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether more may come."""
+        return self._trace is None
+
+    def trace(self) -> Trace:
+        """Everything observed so far."""
+        run = self._run
+        return self._trace if run is None else run.trace()
+
+    def cancel(self) -> None:
+        """Stop before the next token; harmless when finished."""
+        run = self._run
+        if run is not None:
+            run.cancel()
+
+    def finish(self) -> None:
+        """Keep the trace alone."""
+        if self._run is not None:
+            self._trace = self._run.trace()
+            self._run = None
+
+    def shown_again(self) -> int:
+        """A time for a view that shows a later answer now, so that it takes this one for the newest."""
+        self.started = time.time_ns() // 1000
+        return self.started
+
+
+class Shelf:
+    """Answers by their id; the oldest go when there are too many or they take too much."""
+
+    def __init__(self, most_answers: int = MOST_ANSWERS, most_bytes: int = MOST_BYTES) -> None:
+        self.most_answers = most_answers
+        self.most_bytes = most_bytes
+        self._answers: OrderedDict[str, Answer] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def put(self, answer: Answer) -> None:
+        """Keep an answer, and let older finished ones go where needed."""
+        with self._lock:
+            self._answers[answer.id] = answer
+            sizes = {one.id: size_of(one.trace()) for one in self._answers.values() if not one.running}
+            for old, size in list(sizes.items()):
+                if len(self._answers) <= self.most_answers and sum(sizes.values()) <= self.most_bytes:
+                    return
+                del self._answers[old]
+                sizes[old] -= size
+
+    def get(self, run_id: str) -> Answer | None:
+        """The answer, if it is still kept."""
+        with self._lock:
+            return self._answers.get(run_id)
+
+
+def size_of(trace: Trace) -> int:
+    """Bytes that a trace takes, nearly."""
+    arrays = (getattr(trace, one.name) for one in fields(trace))
+    pictures = sum(3 * image.width * image.height for image in trace.images)
+    return pictures + sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
