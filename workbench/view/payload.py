@@ -19,8 +19,13 @@ from workbench.trace import PROMPT, Trace
 
 Message = dict[str, Any]
 
-ROLES = ("system", "user", "assistant", "tool")  # as `model.processor.ROLES`, without loading a model's code
-TEXT, PATCH = 0, 1
+ROLES = (
+    "system",
+    "user",
+    "assistant",
+    "tool",
+)  # as `model.processor.ROLES`, without loading the model's code
+PATCH = 1  # of the modalities: as `model.spans.PATCH`
 GENERATED_FLAG = 4  # beside the two bits of the modality
 MEAN_HEAD = -1
 FULL_GATE = 65535  # the uint16 that stands for a gate of 1
@@ -86,7 +91,7 @@ def append_message(trace: Trace, run_id: str, start: int = 0, done: bool = False
         "flags": _bytes(flags, np.uint8),
         "role": _bytes(trace.role[start:], np.int8),
         "turn": _bytes(trace.turn[start:], np.int16),
-        "image": _bytes(image_of_tokens(trace)[start:], np.int16),
+        "image": _bytes(trace.image_index[start:], np.int16),
         "logprob": _bytes(_logprobs(trace)[start:], np.float32),
         "experts": _bytes(trace.routed_experts[start:], np.int16),
         "gates": _bytes(np.round(gates * FULL_GATE), np.uint16),
@@ -177,27 +182,6 @@ def attention_info(trace: Trace) -> Message | None:
         "heads": int(trace.attention.shape[2]),
         "default": default if default in layers else layers[-1],
     }
-
-
-def image_of_tokens(trace: Trace) -> np.ndarray:
-    """Per token the picture it stands for, int16 [token]: patches, markers and separators; -1 for words.
-
-    Markers may carry no picture number: those before the first patch of a picture belong to it, and those
-    after its last one up to the next start marker.
-    """
-    image = np.where(trace.modality == TEXT, -1, trace.image_index).astype(np.int16)
-    current, waiting = -1, []
-    for i in np.flatnonzero(np.append(trace.modality, TEXT) != TEXT):
-        if i == 0 or trace.modality[i - 1] == TEXT or trace.tokens[i] == "<|image_start|>":
-            current, waiting = -1, []
-        if image[i] >= 0:
-            image[waiting] = current = image[i]
-            waiting = []
-        elif current >= 0:
-            image[i] = current
-        else:
-            waiting.append(i)
-    return image
 
 
 def picture_url(image: Image.Image) -> str:

@@ -5,13 +5,14 @@ import textwrap
 import warnings
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
 
 from workbench.trace import NOT_CAPTURED, Trace
-from workbench.view.payload import PATCH, attention_info, image_of_tokens
+from workbench.view.payload import PATCH, attention_info
 
 MANY_EXPERTS = 20
 NIGHT = (10 / 255, 16 / 255, 48 / 255)
@@ -72,7 +73,7 @@ def _draw_experts(axes: Axes, trace: Trace) -> None:
     chosen = np.ma.masked_equal(trace.routed_experts[:, :, 0].T, NOT_CAPTURED)
     axes.set_facecolor("#dddddd")
     if trace.num_experts <= MANY_EXPERTS:
-        colours = ListedColormap([f"C{i}" for i in range(10)] + ["#444444"] * 10, N=trace.num_experts)
+        colours = ListedColormap(colormaps["tab20"].colors[: trace.num_experts])
         drawn = axes.imshow(chosen, aspect="auto", cmap=colours, vmin=-0.5, vmax=trace.num_experts - 0.5)
         label, ticks = "expert", range(trace.num_experts)
     else:
@@ -89,8 +90,8 @@ def _draw_experts(axes: Axes, trace: Trace) -> None:
 
 def _starts(trace: Trace) -> dict[int, str]:
     """Where each picture and the answer begin."""
-    images = image_of_tokens(trace)
-    starts = {int(np.flatnonzero(images == i)[0]): f"image {i + 1}" for i in np.unique(images[images >= 0])}
+    images = np.unique(trace.image_index[trace.image_index >= 0])
+    starts = {int(np.flatnonzero(trace.image_index == i)[0]): f"image {i + 1}" for i in images}
     return starts | ({int(trace.generated_index[0]): "answer"} if len(trace.generated_index) else {})
 
 

@@ -41,15 +41,14 @@ const GENERATED = 4;
 export class TraceStore {
   constructor() {
     this.listeners = new Set();
-    this.clear({ run: null, started: -1, layers: [], experts: 0, rank: 1, roles: [], images: [], attention: null });
+    this.clear({ run: null, started: -1, layers: [], experts: 0, rank: 1, roles: [], images: [] });
   }
 
   clear(head) {
     const cells = head.layers.length * head.rank;
     Object.assign(this, {
-      run: head.run, started: head.started ?? 0, title: head.title ?? "",
-      layers: head.layers, experts: head.experts, rank: head.rank, roles: head.roles,
-      attentionInfo: head.attention, n: 0, settled: 0, done: false, endAt: null,
+      run: head.run, started: head.started ?? 0, layers: head.layers, experts: head.experts, rank: head.rank, roles: head.roles,
+      attentionInfo: head.attention ?? null, n: 0, settled: 0, done: false, endAt: null,
       text: [], flags: new Column(Uint8Array), role: new Column(Int8Array), turn: new Column(Int16Array),
       image: new Column(Int16Array), logprob: new Column(Float32Array),
       chosen: new Column(Int16Array, cells), gates: new Column(Uint16Array, cells),
@@ -60,7 +59,7 @@ export class TraceStore {
       })),
       maps: new Map(), patchOf: new Map(),
     });
-    this.images.forEach((image, index) => image.token.forEach((token, p) => this.patchOf.set(token, [index, p])));
+    this.images.forEach(({ token }, index) => token.forEach((t, p) => this.patchOf.set(t, [index, p])));
   }
 
   subscribe(listener) {
@@ -68,7 +67,7 @@ export class TraceStore {
     return () => this.listeners.delete(listener);
   }
 
-  /** Take in one message. Returns ok | same | dup (nothing new), gap | unknown (ask for the rest), stale | ignored. */
+  /** Take in one message. Says ok, same or dup (nothing new), gap or unknown (ask for the rest), stale or ignored. */
   apply(message) {
     const status = this.take(message);
     if (status !== "same" && status !== "stale" && status !== "ignored") for (const listener of this.listeners) listener();
@@ -114,7 +113,7 @@ export class TraceStore {
     this.logprob.write(from, decode(Float32Array, message.logprob));
     const chosen = decode(Int16Array, message.experts);
     const gates = decode(Uint16Array, message.gates);
-    // a message that was overtaken may not know yet what a later one told: "not captured" never replaces a number
+    // an overtaken message may not know yet what a later one told: "not captured" never replaces a number
     const known = Math.min(this.n - from, count) * this.chosen.width;
     for (let c = 0; c < known; c++) {
       if (chosen[c] !== NOT_CAPTURED) continue;
@@ -127,7 +126,7 @@ export class TraceStore {
     const grew = from + count > this.n;
     this.n = Math.max(this.n, from + count);
     if (grew) for (const [key, map] of this.maps) if (map.missing) this.maps.delete(key);
-    if (from > this.settled) return "gap"; // what lies between came without its experts, and they were told meanwhile
+    if (from > this.settled) return "gap"; // a lost message told the experts of those between
     const settled = message.settled > this.settled;
     this.settled = Math.max(this.settled, message.settled);
     if (this.endAt !== null && this.settled >= this.endAt) this.done = true;
@@ -253,7 +252,9 @@ function dropdown(label, onpick) {
   let shown = "";
   const set = (options, value) => {
     const wanted = JSON.stringify(options);
-    if (wanted !== shown) select.replaceChildren(...options.map(([key, text]) => h("option", { value: key }, text)));
+    if (wanted !== shown) {
+      select.replaceChildren(...options.map(([key, text]) => h("option", { value: key }, text)));
+    }
     shown = wanted;
     select.value = String(value);
   };
@@ -287,6 +288,7 @@ function expertColour(expert, experts) {
   const hue = experts <= MANY_EXPERTS ? (expert * 360) / Math.max(experts, 1) + 25 : expert * 137.508;
   return oklch([0.58, 0.72, 0.86][expert % 3], 0.12, hue);
 }
+const [SAME, OTHER] = [0.85, 0.08]; // places on the gate's ramp for "the same expert" and "another"
 const inkOn = (rgb) => (0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2] > 140 ? "#111" : "#fff");
 const gateColour = (gate, dark) =>
   dark ? oklch(0.3 + 0.6 * gate, 0.03 + 0.09 * gate, 265) : oklch(0.95 - 0.6 * gate, 0.02 + 0.12 * gate, 265);
@@ -306,8 +308,8 @@ function createWords(view) {
     onclick: (event) => { const token = tokenAt(event.target); if (token >= 0) view.select(token, "words"); },
     onkeydown,
   });
-  let options = []; // { element, first, last }: one per word, one per picture
-  let drawn = 0;
+  let options = []; // { element, first, last, image }: one per word, one per picture
+  let owner = []; // per token the number of its option
   let group = null;
   let block = null;
   let run = null;
@@ -315,17 +317,7 @@ function createWords(view) {
 
   const tokenAt = (target) => Number(target.closest?.("[data-token]")?.dataset.token ?? -1);
 
-  function optionOf(token) {
-    let low = 0;
-    let high = options.length - 1;
-    while (low <= high) {
-      const middle = (low + high) >> 1;
-      if (token < options[middle].first) high = middle - 1;
-      else if (token > options[middle].last) low = middle + 1;
-      else return middle;
-    }
-    return -1;
-  }
+  const optionOf = (token) => owner[token] ?? -1;
 
   /** The option one line further up or down, nearest in x. */
   function vertical(index, step) {
@@ -388,7 +380,9 @@ function createWords(view) {
     }
     const image = store.modality(i) === MODALITY.text ? -1 : store.image.data[i];
     const previous = options[options.length - 1];
-    if (image >= 0 && previous?.image === image) {
+    const joins = image >= 0 && previous?.image === image;
+    owner[i] = joins ? options.length - 1 : options.length;
+    if (joins) {
       previous.last = i;
       previous.element.querySelector(".tv-count").textContent = `${i - previous.first + 1} tokens`;
       return;
@@ -421,16 +415,16 @@ function createWords(view) {
       "data-mark": lines ? "↵".repeat(Math.min(lines, 3)) : text ? undefined : "∅",
       "aria-label": lines && blank ? "line break" : blank ? (text ? "space" : "nothing") : undefined,
     });
-    element.textContent = text.replace(/\n+/g, "\n"); // the mark tells how many there are; one break is enough to read
+    element.textContent = text.replace(/\n+/g, "\n"); // the mark tells how many; one break is enough to read
     return element;
   }
 
   function draw() {
     if (run !== store.run) {
       list.replaceChildren();
-      [options, drawn, group, block, run, active] = [[], 0, null, null, store.run, null];
+      [options, owner, group, block, active, run] = [[], [], null, null, null, store.run];
     }
-    while (drawn < store.n) add(drawn++);
+    while (owner.length < store.n) add(owner.length);
     const now = options[optionOf(view.current())]?.element ?? null;
     if (now !== active) {
       active?.removeAttribute("data-active");
@@ -459,7 +453,8 @@ function createWords(view) {
   }
 
   const span = (token) => options[optionOf(token)] ?? { first: token, last: token, image: -1 };
-  return { element: h("section", { "aria-label": "Words" }, h("h3", {}, "Words"), list, legend), draw, reveal, span };
+  const element = h("section", { "aria-label": "Words" }, h("h3", {}, "Words"), list, legend);
+  return { element, draw, reveal, span };
 }
 
 // ---- The experts of one word
@@ -470,8 +465,8 @@ function createExperts(view) {
   const lead = h("p", { class: "tv-lead" });
   const body = h("tbody");
   const table = h("table", {},
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Layer"), h("th", { scope: "col" }, "Expert"),
-      h("th", { scope: "col" }, "Gate"))), body);
+    h("thead", {}, h("tr", {}, ...["Layer", "Expert", "Gate"].map((name) => h("th", { scope: "col" }, name)))),
+    body);
   const frame = h("div", {
     class: "tv-table", tabindex: "0", role: "group", ...KEYS,
     "aria-label": "Experts by layer; arrow up and down choose a layer",
@@ -552,12 +547,12 @@ function createExperts(view) {
     if (!rows.length) return void (lead.textContent = "This model has no expert layers in the trace.");
     const span = view.words.span(token);
     const whole = span.image >= 0 && token === span.first;
-    const of = `${store.rank} of ${store.experts} experts`;
     heading.textContent = token < 0 ? "Experts"
       : `Experts for ${whole ? imageName(store, span.image) : nameOf(store, token)}`;
     lead.textContent = whole
       ? "Squares of the picture per expert, and their mean gate. Click a square of the picture for itself alone."
-      : `Each of these layers sends a word to ${of}. The gate, 0 to 1, says how strongly.`;
+      : `Each of these layers sends a word to ${store.rank} of ${store.experts} experts. `
+        + "The gate, 0 to 1, says how strongly.";
     rows.forEach((cells, m) => {
       cells.row.toggleAttribute("data-chosen", store.layers[m] === view.state.layer);
       if (token < 0) return;
@@ -565,7 +560,7 @@ function createExperts(view) {
       else one(token, m, cells);
     });
   }
-  return { element: h("section", { class: "tv-experts", "aria-label": "Experts" }, heading, lead, frame), draw };
+  return { element: h("section", { "aria-label": "Experts" }, heading, lead, frame), draw };
 }
 
 // ---- The map: layers down, words across
@@ -583,9 +578,7 @@ function createMap(view) {
   const readout = h("p", { class: "tv-note" }, hint);
   const legend = h("p", { class: "tv-legend" });
   const cells = document.createElement("canvas");
-  let legendOf = "";
   let shape = null;
-  let follow = true;
 
   const mode = choices("What the overview shows",
     [["expert", "expert"], ["gate", "gate weight"], ["same", "same expert as chosen"]], "expert",
@@ -604,9 +597,9 @@ function createMap(view) {
   canvas.addEventListener("pointermove", (event) => {
     const cell = cellAt(event);
     view.hover(cell && event.pointerType !== "touch" ? cell.token : -1);
+    const of = cell && `${nameOf(store, cell.token)} (token ${cell.token})`;
     readout.textContent = cell
-      ? `layer ${store.layers[cell.m]}, ${nameOf(store, cell.token)} (token ${cell.token}): ${routingOf(store, cell.token, cell.m)}`
-      : hint;
+      ? `layer ${store.layers[cell.m]}, ${of}: ${routingOf(store, cell.token, cell.m)}` : hint;
   });
   canvas.addEventListener("pointerleave", () => { view.hover(-1); readout.textContent = hint; });
   canvas.addEventListener("click", (event) => {
@@ -622,10 +615,10 @@ function createMap(view) {
     for (let k = 0; k < store.rank; k++) {
       for (let j = 0; chosen >= 0 && j < store.rank; j++) {
         const wanted = store.expert(chosen, m, j);
-        if (wanted !== NOT_CAPTURED && store.expert(i, m, k) === wanted) return gateColour(0.85, dark);
+        if (wanted !== NOT_CAPTURED && store.expert(i, m, k) === wanted) return gateColour(SAME, dark);
       }
     }
-    return gateColour(0.08, dark);
+    return gateColour(OTHER, dark);
   }
 
   function hatch(context, colour) {
@@ -674,8 +667,8 @@ function createMap(view) {
     context.imageSmoothingEnabled = false;
     context.drawImage(cells, from * width, 0, columns * width, down);
     context.fillStyle = pick("--tv-surface");
-    if (height >= 8) for (let m = 1; m < rows; m++) context.fillRect(from * width, m * height - 1, columns * width, 1);
-    if (width >= 5) for (let i = from; i <= to; i++) context.fillRect(i * width - 1, 0, 1, down);
+    for (let m = 1; m < rows && height >= 8; m++) context.fillRect(from * width, m * height - 1, columns * width, 1);
+    for (let i = from; i <= to && width >= 5; i++) context.fillRect(i * width - 1, 0, 1, down);
     if (width >= 14 && height >= 13) numbers(context, dark);
     ground(context, pick);
     if (chosen >= 0) {
@@ -729,48 +722,44 @@ function createMap(view) {
   function sides(context, pick) {
     const { gutter, height, down } = shape;
     const every = Math.ceil(13 / height);
+    const picked = store.layers.indexOf(view.state.layer);
     context.font = "11px system-ui, sans-serif";
     context.textAlign = "right";
     context.textBaseline = "middle";
     store.layers.forEach((layer, m) => {
-      const chosen = layer === view.state.layer;
-      if (!chosen && (m % every || (view.state.layer >= 0 && every > 1
-        && Math.abs(m - store.layers.indexOf(view.state.layer)) < every))) return;
-      context.fillStyle = pick(chosen ? "--tv-accent" : "--tv-soft");
-      const name = every > 1 && m && !chosen ? String(layer) : `layer ${layer}`;
+      const near = picked >= 0 && m !== picked && Math.abs(m - picked) < every;
+      if ((m % every && m !== picked) || near) return;
+      const name = every > 1 && m && m !== picked ? String(layer) : `layer ${layer}`;
+      context.fillStyle = pick(m === picked ? "--tv-accent" : "--tv-soft");
       context.fillText(name, gutter - 7, Math.max(m * height + height / 2, 6));
-      if (chosen) context.fillRect(gutter - 4, m * height, 3, height - 1);
+      if (m === picked) context.fillRect(gutter - 4, m * height, 3, height - 1);
     });
     context.fillStyle = pick("--tv-soft");
     context.fillText("words", gutter - 7, down + 8);
   }
 
-  function explain(chosen) {
-    const { mode: how } = view.state;
-    const wanted = `${how} ${store.experts} ${view.root.dataset.theme} ${how === "same" ? chosen : ""}`;
-    if (wanted === legendOf) return;
-    legendOf = wanted;
-    const dark = view.root.dataset.theme === "dark";
+  function explain(chosen, dark) {
     const swatch = (rgb, text) => {
       const box = h("span", { class: "tv-swatch" });
       box.style.background = css(rgb);
       return h("span", {}, box, text);
     };
-    const none = h("span", {}, h("span", { class: "tv-swatch tv-hatched" }), "not captured");
-    if (how === "gate") {
+    const parts = [];
+    if (view.state.mode === "gate") {
       const ramp = h("span", { class: "tv-ramp" });
       const stops = [0, 0.25, 0.5, 0.75, 1].map((gate) => css(gateColour(gate, dark)));
       ramp.style.background = `linear-gradient(to right, ${stops.join(", ")})`;
-      legend.replaceChildren(h("span", {}, "gate 0", ramp, "1"), none);
-    } else if (how === "same") {
-      legend.replaceChildren(swatch(gateColour(0.85, dark), `the same expert as ${chosen < 0 ? "chosen" : nameOf(store, chosen)}`),
-        swatch(gateColour(0.08, dark), "another"), none);
+      parts.push(h("span", {}, "gate 0", ramp, "1"));
+    } else if (view.state.mode === "same") {
+      parts.push(swatch(gateColour(SAME, dark), `the same expert as ${nameOf(store, chosen)}`));
+      parts.push(swatch(gateColour(OTHER, dark), "another"));
     } else if (store.experts <= MANY_EXPERTS) {
-      legend.replaceChildren(h("span", {}, "expert"), ...[...Array(store.experts).keys()].map((e) =>
-        swatch(expertColour(e, store.experts), String(e))), none);
+      const all = [...Array(store.experts).keys()];
+      parts.push("expert", ...all.map((expert) => swatch(expertColour(expert, store.experts), String(expert))));
     } else {
-      legend.replaceChildren(h("span", {}, `One colour per expert, ${store.experts} experts: point at a cell for its number.`), none);
+      parts.push(`One colour per expert, ${store.experts} experts: point at a cell for its number.`);
     }
+    legend.replaceChildren(...parts, h("span", {}, h("span", { class: "tv-swatch tv-hatched" }), "not captured"));
   }
 
   function draw(chosen) {
@@ -791,26 +780,26 @@ function createMap(view) {
     const atEnd = frame.scrollLeft + across >= sizer.offsetWidth - 2 * width;
     sizer.style.inlineSize = `${Math.max(total, across)}px`;
     sizer.style.blockSize = `${down + axis}px`;
-    if (follow && !store.done && atEnd) frame.scrollLeft = total;
+    if (view.state.selected < 0 && !store.done && atEnd) frame.scrollLeft = total;
     const offset = frame.scrollLeft;
     const from = Math.max(0, Math.floor(offset / width));
     const to = Math.min(store.n, Math.ceil((offset + across - gutter) / width));
     shape = { gutter, width, height, from, to, offset, across, down, axis };
     paint(chosen);
-    explain(chosen);
+    explain(chosen, view.root.dataset.theme === "dark");
   }
 
   /** Scroll the map to a word chosen elsewhere. */
   function reveal(token) {
     if (!shape || token < 0) return;
-    follow = false;
     const { width, gutter, across } = shape;
     const x = token * width - frame.scrollLeft;
     if (x < 0 || x + width > across - gutter) frame.scrollLeft = token * width - (across - gutter) / 2;
   }
 
-  const section = h("section", { class: "tv-overview", "aria-label": "Overview of experts" },
-    h("div", { class: "tv-head" }, h("h3", {}, "Every word in every layer"), mode.row, zoom.row), frame, readout, legend);
+  const section = h("section", { "aria-label": "Overview of experts" },
+    h("div", { class: "tv-head" }, h("h3", {}, "Every word in every layer"), mode.row, zoom.row),
+    frame, readout, legend);
   return { element: section, draw, reveal, watch: frame };
 }
 
@@ -857,8 +846,8 @@ function createPictures(view) {
   const lead = h("p", { class: "tv-lead" });
   const grid = h("div", { class: "tv-pictures" });
   const note = h("p", { class: "tv-note" });
-  const layer = dropdown("Layer whose attention is shown", (key) => view.set({ attentionLayer: key }, "pictures"));
-  const head = dropdown("Attention head", (key) => view.set({ attentionHead: key }, "pictures"));
+  const layer = dropdown("Layer of the attention", (key) => view.set({ attentionLayer: key }, "pictures"));
+  const head = dropdown("Head of the attention", (key) => view.set({ attentionHead: key }, "pictures"));
   const paint = choices("Which cut of the pictures is painted",
     [["tiles", "tiles"], ["thumbnail", "thumbnail"], ["both", "both"]], "thumbnail",
     (key) => view.set({ paint: key }, "pictures"));
@@ -866,9 +855,11 @@ function createPictures(view) {
     type: "range", min: "0", max: "100", value: "65", "aria-label": "Strength of the overlay", ...KEYS,
     oninput: () => view.set({ strength: Number(strength.value) / 100 }, "pictures"),
   });
-  const scale = h("span", { class: "tv-scale" }, h("span", {}, "0 %"), h("span", { class: "tv-ramp tv-veil", "aria-hidden": "true" }), h("span", {}));
-  const legend = h("p", { class: "tv-legend" }, scale,
-    h("span", {}, "bright: looked at, dark: not"), h("span", {}, h("span", { class: "tv-swatch tv-outlined" }), "at least half of the strongest"));
+  const strongest = h("span");
+  const legend = h("p", { class: "tv-legend" },
+    h("span", {}, "0 %", h("span", { class: "tv-ramp tv-veil" }), strongest),
+    h("span", {}, "bright: looked at, dark: not"),
+    h("span", {}, h("span", { class: "tv-swatch tv-outlined" }), "at least half of the strongest"));
   const tools = h("div", { class: "tv-tools" },
     h("label", {}, h("span", {}, "layer"), layer.select), h("label", {}, h("span", {}, "head"), head.select),
     paint.row, h("label", {}, h("span", {}, "overlay"), strength));
@@ -879,7 +870,8 @@ function createPictures(view) {
   function build() {
     figures = store.images.map((image, index) => {
       const canvas = h("canvas", { "aria-hidden": "true" });
-      const frame = h("div", { class: "tv-frame" }, h("img", { src: image.src, alt: imageName(store, index) }), canvas);
+      const picture = h("img", { src: image.src, alt: imageName(store, index), draggable: "false" });
+      const frame = h("div", { class: "tv-frame" }, picture, canvas);
       frame.style.aspectRatio = `${image.width} / ${image.height}`;
       const share = h("span", { class: "tv-share" });
       const fill = h("span", { class: "tv-fill" });
@@ -914,8 +906,9 @@ function createPictures(view) {
     const image = store.images[index];
     const map = view.attention();
     const [x0, y0, x1, y1] = [...image.box.subarray(4 * p, 4 * p + 4)].map(Math.round);
-    const looked = map?.decoded ? `: ${percent((map.decoded[index][p] / 255) * map.peak)} of the attention` : "";
-    note.textContent = `${imageName(store, index)}, ${image.thumbnail[p] ? "thumbnail" : "tile"} square ${x0}–${x1} × ${y0}–${y1} px${looked}`;
+    const share = map?.decoded ? `: ${percent((map.decoded[index][p] / 255) * map.peak)} of the attention` : "";
+    const cut = image.thumbnail[p] ? "thumbnail" : "tile";
+    note.textContent = `${imageName(store, index)}, ${cut} square ${x0}–${x1} × ${y0}–${y1} px${share}`;
   }
 
   function controls() {
@@ -925,9 +918,10 @@ function createPictures(view) {
     paint.row.hidden = kinds.size < 2;
     paint.set(view.paint());
     if (!info) return;
-    layer.set(info.layers.map((l) => [l, l === info.default ? `${l} (default)` : String(l)]), view.attentionLayer());
-    head.set([[-1, `mean of ${info.heads}`], ...[...Array(info.heads).keys()].map((k) => [k, String(k)])],
-      view.state.attentionHead);
+    const layers = info.layers.map((l) => [l, l === info.default ? `${l} (default)` : String(l)]);
+    layer.set(layers, view.attentionLayer());
+    const heads = [...Array(info.heads).keys()].map((k) => [k, String(k)]);
+    head.set([[-1, `mean of ${info.heads}`], ...heads], view.state.attentionHead);
     strength.value = Math.round(100 * view.state.strength);
   }
 
@@ -935,7 +929,9 @@ function createPictures(view) {
   function obstacle(token, map) {
     if (!store.attentionInfo) return store.done ? "No attention was captured in this trace." : "";
     if (token < 0) return "";
-    if (!store.generated(token)) return "Only generated words have captured attention: choose one with a thick underline.";
+    if (!store.generated(token)) {
+      return "Only generated words have captured attention: choose one with a thick underline.";
+    }
     if (map) return map.missing ?? "";
     return view.asks ? "…" : "The map of this single head is not kept in this page: choose the mean.";
   }
@@ -968,7 +964,7 @@ function createPictures(view) {
     rest = live ? `The rest, ${percent(live.rest)}, went to words and markers.` : "";
     if (note.textContent === before) note.textContent = rest;
     if (live) {
-      scale.lastChild.textContent = view.paint() === "both" ? "most" : percent((peak / 255) * live.peak);
+      strongest.textContent = view.paint() === "both" ? "most" : percent((peak / 255) * live.peak);
     }
     const { attentionHead: which } = view.state;
     view.root.dataset.attention = live ? `${token}:${view.attentionLayer()}:${which}:${view.paint()}` : "";
@@ -982,7 +978,7 @@ function createPictures(view) {
     canvas.height = Math.round(down);
     if (!shape || !peak) return;
     const context = canvas.getContext("2d");
-    const dark = [10, 16, 48]; // one hue, night blue: less of it means more attention, on any picture and in print
+    const night = [10, 16, 48]; // one hue: less of it means more attention, on any picture and in print
     const px = shape.xs.map((x) => Math.round((x / image.width) * across));
     const py = shape.ys.map((y) => Math.round((y / image.height) * down));
     const strong = new Path2D();
@@ -991,7 +987,7 @@ function createPictures(view) {
     for (let y = 0; y < py.length - 1; y++) {
       for (let x = 0; x < shape.across; x++) {
         const value = level(x, y);
-        context.fillStyle = css(dark, view.state.strength * (1 - value));
+        context.fillStyle = css(night, view.state.strength * (1 - value));
         context.fillRect(px[x], py[y], px[x + 1] - px[x], py[y + 1] - py[y]);
         if (value < 0.5) continue;
         const line = (x0, y0, x1, y1) => { strong.moveTo(x0, y0); strong.lineTo(x1, y1); };
@@ -1018,14 +1014,15 @@ function createPictures(view) {
     const sx = canvas.width / image.width;
     const sy = canvas.height / image.height;
     const context = canvas.getContext("2d");
-    for (const [line, colour] of [[6, "#fff"], [3, getComputedStyle(view.root).getPropertyValue("--tv-accent")]]) {
+    const accent = getComputedStyle(view.root).getPropertyValue("--tv-accent");
+    for (const [line, colour] of [[6, "#fff"], [3, accent]]) {
       context.lineWidth = line;
       context.strokeStyle = colour;
       context.strokeRect(x0 * sx, y0 * sy, (x1 - x0) * sx, (y1 - y0) * sy);
     }
   }
 
-  const section = h("section", { class: "tv-gaze", "aria-label": "Pictures" }, heading, lead, grid, note, legend, tools);
+  const section = h("section", { "aria-label": "Pictures" }, heading, lead, grid, note, legend, tools);
   return { element: section, draw, watch: grid };
 }
 
@@ -1046,8 +1043,8 @@ const ATTENTION_PATIENCE = 5000; // ms until an unanswered question may be asked
  * Show a store in an element.
  *
  * options.store: a TraceStore (a new one otherwise); options.css: style text put beside the view;
- * options.onChange({selected, selected_layer, attention_layer, attention_head, expert, source}): a person chose something;
- * options.requestAttention({run, token, layer, head}): promise of an `attn` message, or of nothing if it comes by itself.
+ * options.onChange({run, selected, selected_layer, attention_layer, attention_head, expert, source}): a person chose;
+ * options.requestAttention({run, token, layer, head}): promise of an `attn` message, or of nothing if it comes alone.
  * Returns {root, store, set, destroy}; set takes the same names as onChange gives and calls nobody back.
  */
 export function createTraceView(element, options = {}) {
@@ -1062,6 +1059,7 @@ export function createTraceView(element, options = {}) {
   let asked = null;
   let refused = null;
   let announced = "";
+  let reported = "";
   let newestOf = [-1, -1];
 
   const view = {
@@ -1104,18 +1102,26 @@ export function createTraceView(element, options = {}) {
     return newestOf[1];
   }
 
+  /** Tell the host what a person chose, if it is a choice and not a matter of looks. */
   function report(source) {
     const m = store.layers.indexOf(state.layer);
-    const expert = state.selected >= 0 && m >= 0 ? store.expert(state.selected, m) : NOT_CAPTURED;
-    options.onChange?.({
-      run: store.run, selected: state.selected, selected_layer: state.layer, attention_layer: view.attentionLayer(),
-      attention_head: state.attentionHead, expert, source,
-    });
+    const chosen = {
+      run: store.run,
+      selected: state.selected,
+      selected_layer: state.layer,
+      attention_layer: view.attentionLayer(),
+      attention_head: state.attentionHead,
+      expert: state.selected >= 0 && m >= 0 ? store.expert(state.selected, m) : NOT_CAPTURED,
+    };
+    const told = JSON.stringify(chosen);
+    if (told !== reported) options.onChange?.({ ...chosen, source });
+    reported = told;
   }
 
   const readout = h("p", { class: "tv-readout" });
   const live = h("p", { class: "tv-live", role: "status", "aria-live": "polite" });
-  const empty = h("p", { class: "tv-empty" }, "Nothing to show yet: the words of the next answer appear here as they are written.");
+  const empty = h("p", { class: "tv-empty" },
+    "Nothing to show yet: the words of the next answer appear here as they are written.");
   view.words = createWords(view);
   view.experts = createExperts(view);
   view.map = createMap(view);
@@ -1129,17 +1135,18 @@ export function createTraceView(element, options = {}) {
   function fetchAttention(token) {
     const layer = view.attentionLayer();
     const key = `${store.run}:${token}:${layer}:${state.attentionHead}`;
-    if (!options.requestAttention || !store.images.length || token < 0 || !store.generated(token) || layer < 0) return;
-    if (view.attention() || asked || refused === key) return;
+    const answerable = view.asks && store.images.length && layer >= 0 && token >= 0 && store.generated(token);
+    if (!answerable || view.attention() || asked || refused === key) return;
     asked = key;
     refused = null;
     const patience = new Promise((resolve) => setTimeout(resolve, ATTENTION_PATIENCE));
-    Promise.race([options.requestAttention({ run: store.run, token, layer, head: state.attentionHead }), patience])
+    const question = { run: store.run, token, layer, head: state.attentionHead };
+    Promise.race([options.requestAttention(question), patience])
       .then((answer) => { if (answer) store.apply(answer); })
       .catch((error) => console.warn("trace view: could not fetch the attention", error))
       .finally(() => {
         asked = null;
-        if (!store.attention(token, layer, state.attentionHead)) refused = key;
+        if (!store.attention(token, layer, question.head)) refused = key;
         view.schedule();
       });
   }
@@ -1156,13 +1163,16 @@ export function createTraceView(element, options = {}) {
     if (token < 0 || token >= store.n) return void (announced = live.textContent = "");
     const span = view.words.span(token);
     if (span.image >= 0 && span.first === token) {
-      return void (live.textContent = `Chosen: ${imageName(store, span.image)}, ${span.last - span.first + 1} tokens.`);
+      const size = span.last - span.first + 1;
+      return void (live.textContent = `Chosen: ${imageName(store, span.image)}, ${size} tokens.`);
     }
-    const layers = store.layers.length <= 8 ? store.layers : store.layers.filter((layer) => layer === state.layer);
-    const routing = layers.map((layer) => `layer ${layer}: ${routingOf(store, token, store.layers.indexOf(layer))}`);
+    const few = store.layers.length <= 8;
+    const layers = [...store.layers.entries()].filter(([, layer]) => few || layer === state.layer);
+    const routing = layers.map(([m, layer]) => `layer ${layer}: ${routingOf(store, token, m)}`);
     const map = store.attention(token, view.attentionLayer(), state.attentionHead);
-    const looked = map?.decoded ? store.images.map((_, i) =>
-      `${imageName(store, i)} ${percent(map.images[i].tiles + map.images[i].thumbnail)} of attention`) : [];
+    const seen = map?.decoded ? map.images : [];
+    const looked = seen.map((share, i) =>
+      `${imageName(store, i)} ${percent(share.tiles + share.thumbnail)} of attention`);
     const sentence = `Chosen: ${[`${nameOf(store, token)}, ${describe(token)}`, ...routing, ...looked].join(". ")}.`;
     if (sentence !== announced) live.textContent = sentence;
     announced = sentence;
@@ -1171,9 +1181,8 @@ export function createTraceView(element, options = {}) {
   function draw() {
     frame = 0;
     if (run !== store.run) {
+      if (run !== null) Object.assign(state, { hover: -1, selected: -1 }); // the choice was of another conversation
       run = store.run;
-      Object.assign(state, { hover: -1, selected: state.selected < store.n ? state.selected : -1 });
-      refused = null;
     }
     state.mode ??= store.run === null ? null : store.experts <= MANY_EXPERTS ? "expert" : "same";
     root.dataset.theme = themeOf(root);
@@ -1204,13 +1213,17 @@ export function createTraceView(element, options = {}) {
   system.addEventListener("change", view.schedule);
   view.schedule();
 
-  const names = { selected: "selected", selected_layer: "layer", attention_layer: "attentionLayer", attention_head: "attentionHead" };
+  const names = {
+    selected: "selected", selected_layer: "layer", attention_layer: "attentionLayer", attention_head: "attentionHead",
+  };
   return {
     root, store,
     set(change) {
       const known = Object.entries(change).filter(([name]) => names[name]);
       view.set(Object.fromEntries(known.map(([name, value]) => [names[name], value])));
-      if ("selected" in change) requestAnimationFrame(() => { view.words.reveal(); view.map.reveal(change.selected); });
+      if ("selected" in change) {
+        requestAnimationFrame(() => { view.words.reveal(); view.map.reveal(change.selected); });
+      }
     },
     destroy() {
       cancelAnimationFrame(frame);

@@ -33,8 +33,8 @@ class Builder:
         for text in texts:
             self.add(text, role, turn, phase=phase)
 
-    def marker(self, name: str) -> None:
-        self.add(f"<|{name}|>", USER, 0, modality=STRUCTURE)
+    def marker(self, name: str, image: int) -> None:
+        self.add(f"<|{name}|>", USER, 0, modality=STRUCTURE, image_index=image)
 
     def patches(self, image: int, tile: int, box: tuple[float, float, float, float], thumbnail: bool) -> None:
         """One tile of SIDE x SIDE patches over `box`, in pixels of the original."""
@@ -86,18 +86,18 @@ def make_trace(
     built.add("<|begin_of_text|>", -1, -1)
     built.words(["<|header_start|>", "user", "<|header_end|>", "\n\n"], USER, 0)
     if with_pictures:
-        built.marker("image_start")
+        built.marker("image_start", 0)
         built.patches(0, 0, (0, 0, 160, 200), False)
-        built.marker("tile_x_separator")
+        built.marker("tile_x_separator", 0)
         built.patches(0, 1, (160, 0, 320, 200), False)
-        built.marker("tile_y_separator")
-        built.marker("image")
+        built.marker("tile_y_separator", 0)
+        built.marker("image", 0)
         built.patches(0, 2, (0, 0, 320, 200), True)
-        built.marker("image_end")
-        built.marker("image_start")
-        built.marker("image")
+        built.marker("image_end", 0)
+        built.marker("image_start", 1)
+        built.marker("image", 1)
         built.patches(1, 0, (0, 0, 120, 200), False)
-        built.marker("image_end")
+        built.marker("image_end", 1)
     question = question or ["What", " colour", " is", " the", " circle", " in", " image", " ", "1", "?"]
     built.words([*question, "<|eot|>"], USER, 0)
     built.words(["<|header_start|>", "assistant", "<|header_end|>", "\n\n"], ASSISTANT, 1)

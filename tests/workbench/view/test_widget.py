@@ -1,0 +1,145 @@
+"""The widget through its traits and messages; what it looks like is seen in test_trace_view.py."""
+
+import base64
+import threading
+from io import BytesIO
+
+import pytest
+import traitlets
+from PIL import Image
+
+from tests.workbench.view.test_payload import grown_to
+from tests.workbench.view.traces import make_trace
+from workbench.view.widget import TraceWidget
+
+
+class Recorded(TraceWidget):
+    """A widget that keeps what it sends."""
+
+    def __init__(self, trace, **traits) -> None:
+        self.sent = []
+        super().__init__(trace, **traits)
+
+    def send(self, content, buffers=None) -> None:
+        self.sent.append(content)
+
+
+class GrowingRun:
+    """Looks like a session's run, and grows by one word each time it is looked at."""
+
+    id = "run-1"
+
+    def __init__(self, whole) -> None:
+        self.whole = whole
+        self.words = 0
+        self.done = False
+
+    def trace(self):
+        count = len(self.whole.generated_index)
+        if self.words > count:
+            return self.whole
+        self.words += 1
+        self.done = self.words > count
+        return grown_to(self.whole, self.words - 1)
+
+
+def test_the_whole_trace_stands_in_one_trait():
+    widget = TraceWidget(make_trace())
+    assert [item["op"] for item in widget._snapshot["items"]] == ["reset", "append", "end"]
+
+
+def test_choices_can_be_given_read_and_set():
+    widget = TraceWidget(make_trace(), selected=5, selected_layer=3, attention_layer=7, attention_head=2)
+    assert (widget.selected, widget.selected_layer, widget.attention_layer, widget.attention_head) == (
+        5,
+        3,
+        7,
+        2,
+    )
+    seen = []
+    widget.observe(lambda change: seen.append(change["new"]), names="selected")
+    widget.selected = 8
+    assert seen == [8]
+
+
+def test_an_unknown_keyword_raises_and_names_what_there_is():
+    with pytest.raises(
+        TypeError, match="has no colour; its own traits are attention_head, attention_layer, selected"
+    ):
+        TraceWidget(make_trace(), colour="red")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "named"),
+    [
+        ("selected", 999, "999: the trace has tokens 0 to 137"),
+        ("selected_layer", 2, r"2: the trace has the MoE layers \[1, 3, 5, 7, 9, 11\]"),
+        ("attention_layer", 5, r"5: the trace has the attention of layers \[3, 7\]"),
+        ("attention_head", 4, "4: the trace has the attention of heads"),
+    ],
+)
+def test_a_choice_the_trace_does_not_have_raises(name, value, named):
+    widget = TraceWidget(make_trace())
+    with pytest.raises(traitlets.TraitError, match=named):
+        setattr(widget, name, value)
+
+
+def test_repr_is_short():
+    assert len(repr(TraceWidget(make_trace()))) < 200
+    assert "The circle in image 1 is red." in repr(TraceWidget(make_trace()))
+
+
+def test_a_still_picture_stands_in_where_no_kernel_runs():
+    data, _ = TraceWidget(make_trace())._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert "TraceWidget" in data["text/plain"]
+    assert Image.open(BytesIO(base64.b64decode(data["image/png"]))).width > 400
+
+
+def test_a_question_for_attention_is_answered():
+    widget = Recorded(make_trace())
+    widget._answer(widget, {"type": "attention", "run": "trace", "token": 135, "layer": 7, "head": -1}, [])
+    answer = widget.sent[-1]["message"]
+    assert (answer["op"], answer["token"]) == ("attn", 135)
+
+
+def test_a_question_for_a_gap_is_answered():
+    widget = Recorded(make_trace())
+    widget._answer(widget, {"type": "pull", "run": "trace", "from": 130}, [])
+    assert widget.sent[-1]["pulled"]
+    assert widget.sent[-1]["message"]["items"][0]["from"] == 130
+    widget._answer(widget, {"type": "pull", "run": "another", "from": 130}, [])
+    assert widget.sent[-1]["message"]["items"][0]["op"] == "reset"
+
+
+@pytest.mark.parametrize(
+    "question", ["text", None, {}, {"type": "attention"}, {"type": "attention", "run": "trace"}]
+)
+def test_odd_questions_do_no_harm(question):
+    widget = Recorded(make_trace())
+    widget._answer(widget, question, [])
+    assert all(sent["message"] is None for sent in widget.sent)
+
+
+def test_a_running_answer_is_followed_to_its_end():
+    whole = make_trace()
+    widget = Recorded(make_trace(with_pictures=False), selected=3)
+    widget.follow(GrowingRun(whole)).join(timeout=30)
+    told = [sent["message"] for sent in widget.sent]
+    assert [item["op"] for item in told[0]["items"]] == ["reset", "append"]
+    assert [item["op"] for item in told[-1]["items"]] == ["append", "end"]
+    assert told[-1]["items"][-1]["n"] == len(whole)
+    assert widget.trace is whole
+    assert widget._snapshot["run"] == "run-1"
+    assert widget.selected == -1, "the choice was of the trace before"
+
+
+def test_following_returns_at_once():
+    run = GrowingRun(make_trace())
+    asked = threading.Event()
+    run.trace = lambda: asked.wait(30) and run.whole
+    thread = Recorded(make_trace()).follow(run)
+    assert thread.is_alive()
+    run.done = True
+    asked.set()
+    thread.join(timeout=30)
