@@ -31,8 +31,11 @@ FORMATS = ("PNG", "JPEG", "MPO", "GIF", "WEBP", "AVIF", "BMP", "TIFF", "PPM")
 MOST_PIXELS = 89_000_000
 """Larger pictures are refused before they are decoded; Pillow warns just above this."""
 
-# what Pillow's decoders raise on a damaged file, besides OSError
-_DAMAGED = (SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, struct.error)
+# what Pillow's decoders raise on a damaged file
+_DAMAGED = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, RuntimeError,
+    struct.error,
+)  # fmt: skip
 
 
 class ImageError(ValueError):
@@ -233,7 +236,7 @@ def open_image(value: Image.Image | str | Path) -> Image.Image:
         raise ImageError(f"{name} has more than {MOST_PIXELS:,} pixels; make it smaller first") from None
     except FileNotFoundError:
         raise ImageError(f"there is no picture at {name}") from None
-    except (OSError, *_DAMAGED) as error:
+    except _DAMAGED as error:
         raise ImageError(
             f"{name} is not a picture that can be read; known are {', '.join(FORMATS)}"
         ) from error
@@ -266,7 +269,7 @@ def _decode(image: Image.Image, name: str, upright: bool) -> Image.Image:
         if upright:
             image = ImageOps.exif_transpose(image)
         return _to_rgb(image)
-    except (OSError, *_DAMAGED) as error:
+    except _DAMAGED as error:
         raise ImageError(f"{name} is damaged and cannot be read to its end: {error}") from error
 
 
