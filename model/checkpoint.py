@@ -148,22 +148,11 @@ def weight_files(folder: Path) -> list[Path]:
         WeightsError: there are none, the index names a file that is absent or outside the folder, or the
             folder holds pickles only.
     """
-    if (folder / INDEX).is_file():
-        try:
-            names = set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values())
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise WeightsError(f"{folder / INDEX} is not a safetensors index: {error!r}") from None
-        for name in names:
-            if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
-                raise WeightsError(f"{INDEX} names {name!r}; expected a .safetensors file in the same folder")
-        missing = sorted(name for name in names if not (folder / name).is_file())
-        if missing:
-            raise WeightsError(
-                f"{len(missing)} of {len(names)} shards are missing in {folder}: {', '.join(missing[:3])}"
-            )
-        return [folder / name for name in sorted(names)]
+    # where both stand, as transformers does: a save into a folder of shards leaves the old ones beside it
     if (folder / SINGLE).is_file():
         return [folder / SINGLE]
+    if (folder / INDEX).is_file():
+        return _shards(folder)
     pickles = sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".pth", ".pkl", ".ckpt"))
     if pickles:
         raise WeightsError(
@@ -171,6 +160,24 @@ def weight_files(folder: Path) -> list[Path]:
             "only .safetensors are read. Convert it with transformers' save_pretrained first"
         )
     raise WeightsError(f"no {SINGLE} or {INDEX} in {folder}")
+
+
+def _shards(folder: Path) -> list[Path]:
+    try:
+        names = set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise WeightsError(f"{folder / INDEX} is not a safetensors index: {error!r}") from None
+    if not names:
+        raise WeightsError(f"{folder / INDEX} names no file")
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
+            raise WeightsError(f"{INDEX} names {name!r}; expected a .safetensors file in the same folder")
+    missing = sorted(name for name in names if not (folder / name).is_file())
+    if missing:
+        raise WeightsError(
+            f"{len(missing)} of {len(names)} shards are missing in {folder}: {', '.join(missing[:3])}"
+        )
+    return [folder / name for name in sorted(names)]
 
 
 def read_weights(llama: Llama4, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
