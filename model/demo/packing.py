@@ -1,0 +1,186 @@
+"""Many questions behind one set of pictures, in one row: the pictures are read once for all of them.
+
+A row is a prefix (control tokens and the pictures' places) and then branches, one dialogue each. A branch
+sees the prefix and itself, and its positions go on from the prefix, so that to the model it is the same as
+a prompt of its own: token ids, positions and what it may see are those of `Processor` (a test compares the
+two).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.demo.dialogues import KINDS, Turn, converse
+from model.demo.pictures import CELLS, Picture, PictureStore
+from model.tokenizer import Tokenizer
+
+NO_LOSS = -100
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Packed rows. B rows, T tokens; G words to be grounded, Q questions."""
+
+    token_ids: Tensor  # [B, T]
+    positions: Tensor  # [B, T], -1 for padding
+    branch: Tensor  # [B, T], 0 for the prefix, -1 for padding
+    targets: Tensor  # [B, T], the next token where it belongs to an answer, else NO_LOSS
+    question: Tensor  # [B, T], the number of the question that a target belongs to, -1 elsewhere
+    kinds: Tensor  # [Q], index into KINDS
+    tiles: Tensor  # [N], the store's tile numbers in prompt order
+    grounded: Tensor  # [G, 2], row and token that predict a word about a thing
+    boxes: Tensor  # bool [G, T], the tokens that show that thing
+
+    def attention_mask(self) -> Tensor:
+        """Bool [B, T, T]: prefix and own branch only."""
+        own = self.branch[:, :, None] == self.branch[:, None]
+        return (own | (self.branch == 0)[:, None]) & (self.branch >= 0)[:, None]
+
+
+@dataclass
+class _Row:
+    ids: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    branch: list[int] = field(default_factory=list)
+    targets: list[int] = field(default_factory=list)
+    question: list[int] = field(default_factory=list)
+
+
+class Packer:
+    """Turns pictures and dialogues into rows of a fixed length.
+
+    tokenizer: the demo model's. length: tokens in a row.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, length: int = 512):
+        self.tokenizer = tokenizer
+        self.length = length
+        special = tokenizer.special_id
+        self._bos, self._eot = tokenizer.bos_id, special("<|eot|>")
+        newlines = tokenizer.encode("\n\n")
+        self._open = {
+            role: [special("<|header_start|>"), *tokenizer.encode(role), special("<|header_end|>"), *newlines]
+            for role in ("system", "user", "assistant")
+        }
+        self._image_start, self._image_end = special("<|image_start|>"), special("<|image_end|>")
+        self._image, self._patch = special("<|image|>"), special("<|patch|>")
+        self._next_column, self._next_row = special("<|tile_x_separator|>"), special("<|tile_y_separator|>")
+        self._encoded: dict[str, list[int]] = {}
+
+    def batch(
+        self, rng: np.random.Generator, store: PictureStore, rows: int, most_pictures: int = 3
+    ) -> Batch:
+        """`rows` rows about one to `most_pictures` pictures each (a few about none)."""
+        packed, tiles, kinds, grounded, boxes = [], [], [], [], []
+        for row_number in range(rows):
+            shares = np.asarray([0.02, 0.28, 0.38, 0.32][: most_pictures + 1])
+            count = int(rng.choice(len(shares), p=shares / shares.sum()))
+            pictures = [store.pictures[int(rng.integers(len(store.pictures)))] for _ in range(count)]
+            row, shown = self._prefix(rng, pictures)
+            for picture in pictures:
+                tiles += range(picture.first_tile, picture.first_tile + picture.tiles)
+            scenes = [picture.content for picture in pictures]
+            branch = 0
+            prefix = len(row.ids)
+            while True:
+                turns = converse(rng, scenes)
+                ids, answers = self._branch(turns)
+                if len(row.ids) + len(ids) > self.length:
+                    break
+                branch += 1
+                at = len(row.ids)
+                row.ids += ids
+                row.positions += range(prefix, prefix + len(ids))
+                row.branch += [branch] * len(ids)
+                row.targets += [NO_LOSS] * len(ids)
+                row.question += [-1] * len(ids)
+                for turn, (start, answer, offsets) in zip(turns, answers, strict=True):
+                    # the row before a token predicts it
+                    row.targets[at + start - 1 : at + start - 1 + len(answer)] = answer
+                    row.question[at + start - 1 : at + start - 1 + len(answer)] = [len(kinds)] * len(answer)
+                    kinds.append(KINDS.index(turn.kind))
+                    for pointer in turn.pointers:
+                        token = next(i for i, end in enumerate(offsets) if end > pointer.start)
+                        box = np.zeros(self.length, dtype=bool)
+                        box[shown[pointer.image]] = (
+                            pictures[pointer.image].inside[list(pointer.things)].any(0)
+                        )
+                        if box.any():
+                            grounded.append((row_number, at + start - 1 + token))
+                            boxes.append(box)
+            packed.append(row)
+        return Batch(
+            token_ids=self._padded([row.ids for row in packed], self.tokenizer.pad_id),
+            positions=self._padded([row.positions for row in packed], -1),
+            branch=self._padded([row.branch for row in packed], -1),
+            targets=self._padded([row.targets for row in packed], NO_LOSS),
+            question=self._padded([row.question for row in packed], -1),
+            kinds=torch.tensor(kinds),
+            tiles=torch.tensor(tiles, dtype=torch.long),
+            grounded=torch.tensor(grounded, dtype=torch.long).view(-1, 2),
+            boxes=torch.from_numpy(np.asarray(boxes, dtype=bool).reshape(-1, self.length)),
+        )
+
+    def dialogue(self, pictures: Sequence[Picture], turns: Sequence[Turn]) -> list[int]:
+        """The token ids of one dialogue on its own, all answers included."""
+        row, _ = self._prefix(None, pictures)
+        return row.ids + self._branch(turns)[0]
+
+    def _prefix(
+        self, rng: np.random.Generator | None, pictures: Sequence[Picture]
+    ) -> tuple[_Row, list[np.ndarray]]:
+        """Everything up to the first question, and for each picture where its patches stand."""
+        ids = [self._bos]
+        if rng is not None and rng.random() < 0.08:
+            ids += [*self._open["system"], *self._text("You are a helpful assistant."), self._eot]
+        ids += self._open["user"]
+        shown = []
+        for picture in pictures:
+            at = len(ids)
+            ids += self.expand(picture.rows, picture.cols)
+            shown.append(at + np.flatnonzero(np.asarray(ids[at:]) == self._patch))
+        size = len(ids)
+        return _Row(ids, list(range(size)), [0] * size, [NO_LOSS] * size, [-1] * size), shown
+
+    def expand(self, rows: int, cols: int) -> list[int]:
+        """The tokens that stand for a picture of so many tiles (spec 3.2)."""
+        patches = [self._patch] * CELLS**2
+        ids = [self._image_start]
+        for _ in range(rows if rows * cols > 1 else 0):
+            for col in range(cols):
+                ids += [*([self._next_column] if col else []), *patches]
+            ids.append(self._next_row)
+        return [*ids, self._image, *patches, self._image_end]
+
+    def _branch(self, turns: Sequence[Turn]) -> tuple[list[int], list[tuple[int, list[int], list[int]]]]:
+        """Token ids of the turns; per answer its start, its tokens, and the character where each ends."""
+        ids: list[int] = []
+        answers = []
+        for number, turn in enumerate(turns):
+            ids += [
+                *(self._open["user"] if number else []),
+                *self._text(turn.question),
+                self._eot,
+                *self._open["assistant"],
+            ]
+            answer = self._text(turn.answer)
+            ends = np.cumsum([len(self.tokenizer.token_text(token)) for token in answer]).tolist()
+            answers.append((len(ids), [*answer, self._eot], ends))
+            ids += [*answer, self._eot]
+        return ids, answers
+
+    def _text(self, text: str) -> list[int]:
+        # a few thousand texts make up most of what is asked
+        if text not in self._encoded:
+            if len(self._encoded) > 50_000:
+                self._encoded.clear()
+            self._encoded[text] = self.tokenizer.encode(text)
+        return self._encoded[text]
+
+    def _padded(self, rows: list[list[int]], value: int) -> Tensor:
+        return torch.tensor([row + [value] * (self.length - len(row)) for row in rows])
