@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -40,21 +41,37 @@ class SamplingParams:
     def __post_init__(self) -> None:
         if isinstance(self.stop, str):
             object.__setattr__(self, "stop", (self.stop,))
-        object.__setattr__(self, "stop", tuple(self.stop))
+        texts = isinstance(self.stop, list | tuple) and all(isinstance(t, str) and t for t in self.stop)
         checks = {
-            "temperature": (0 <= self.temperature < math.inf, "a number from 0 up"),
-            "top_k": (self.top_k is None or self.top_k >= 1, "None or at least 1"),
-            "top_p": (0 < self.top_p <= 1, "above 0 and at most 1"),
-            "min_p": (0 <= self.min_p < 1, "from 0 up, below 1"),
-            "repetition_penalty": (0 < self.repetition_penalty < math.inf, "above 0 (1 is off)"),
-            "seed": (self.seed is None or 0 <= self.seed < 2**63, "None or a whole number from 0 up"),
-            "max_tokens": (self.max_tokens >= 1, "at least 1"),
-            "top_logprobs": (self.top_logprobs >= 0, "0 or more"),
-            "stop": (all(isinstance(text, str) and text for text in self.stop), "texts that are not empty"),
+            "temperature": (_real(self.temperature, 0, math.inf), "a number from 0 up"),
+            "top_k": (self.top_k is None or _whole(self.top_k, 1), "None or a whole number from 1 up"),
+            "top_p": (_real(self.top_p, 0, math.inf) and 0 < self.top_p <= 1, "above 0 and at most 1"),
+            "min_p": (_real(self.min_p, 0, 1), "from 0 up, below 1"),
+            "repetition_penalty": (
+                _real(self.repetition_penalty, 0, math.inf) and self.repetition_penalty > 0,
+                "above 0 (1 is off)",
+            ),
+            "seed": (self.seed is None or _whole(self.seed, 0), "None or a whole number from 0 up"),
+            "max_tokens": (_whole(self.max_tokens, 1), "a whole number from 1 up"),
+            "top_logprobs": (_whole(self.top_logprobs, 0), "a whole number from 0 up"),
+            "stop": (texts, "a text, or several, none of them empty"),
         }
         for name, (good, expected) in checks.items():
+            value = getattr(self, name)
             if not good:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; expected {expected}")
+                raise ValueError(f"{name} is {value!r}; expected {expected}")
+            # plain numbers, whatever library they came from: they are written into traces
+            if isinstance(value, Real):
+                object.__setattr__(self, name, int(value) if isinstance(value, Integral) else float(value))
+        object.__setattr__(self, "stop", tuple(self.stop))
+
+
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and least <= value < 2**63
+
+
+def _real(value: object, least: float, below: float) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and least <= value < below
 
 
 def random_generator(params: SamplingParams, device: torch.device, row: int = 0) -> torch.Generator:
