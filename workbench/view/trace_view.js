@@ -384,7 +384,9 @@ function createWords(view) {
     owner[i] = joins ? options.length - 1 : options.length;
     if (joins) {
       previous.last = i;
-      previous.element.querySelector(".tv-count").textContent = `${i - previous.first + 1} tokens`;
+      const size = `${i - previous.first + 1} tokens`;
+      previous.element.querySelector(".tv-count").textContent = size;
+      previous.element.setAttribute("aria-label", `${imageName(store, image)}, ${size}`);
       return;
     }
     const element = image >= 0 ? chip(image) : word(i);
@@ -497,7 +499,7 @@ function createExperts(view) {
 
   function badge(expert) {
     const colour = expertColour(expert, store.experts);
-    const element = h("span", { class: "tv-badge" }, String(expert));
+    const element = h("span", { class: "tv-badge", title: `expert ${expert}` }, String(expert));
     element.style.background = css(colour);
     element.style.color = inkOn(colour);
     return element;
@@ -516,7 +518,7 @@ function createExperts(view) {
     const ranks = [...Array(store.rank).keys()].filter((k) => store.expert(token, m, k) !== NOT_CAPTURED);
     if (!ranks.length) return void (expert.replaceChildren(missing()), gate.replaceChildren());
     expert.replaceChildren(...ranks.map((k) => h("div", {}, badge(store.expert(token, m, k)),
-      `Expert ${store.expert(token, m, k)}`)));
+      ` Expert ${store.expert(token, m, k)}`)));
     gate.replaceChildren(...ranks.map((k) => bar(store.gate(token, m, k))));
   }
 
@@ -535,7 +537,7 @@ function createExperts(view) {
     if (!total) return void (expert.replaceChildren(missing()), gate.replaceChildren());
     const most = [...counts].sort((a, b) => b[1] - a[1]);
     expert.replaceChildren(h("div", { class: "tv-counts" },
-      ...most.slice(0, 4).map(([e, count]) => h("span", {}, badge(e), `${count}×`)),
+      ...most.slice(0, 4).map(([e, count]) => h("span", {}, badge(e), ` ${count} times`)),
       most.length > 4 ? h("span", {}, `and ${most.length - 4} more`) : null));
     gate.replaceChildren(bar(sum / total));
   }

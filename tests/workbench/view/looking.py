@@ -1,0 +1,56 @@
+"""How tests look at the view: what stands on the page, read as a person would."""
+
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page
+
+from workbench.trace import Trace
+from workbench.view import payload
+from workbench.view.html import to_html
+
+FOLDER = Path(payload.__file__).parent
+RED = 135  # the token " red" of the trace made by hand
+DONE = ".tv[data-done=true]"
+
+
+def open_page(page: Page, tmp_path: Path, trace: Trace) -> None:
+    page.goto(to_html(trace, tmp_path / "trace.html").as_uri())
+    page.wait_for_selector(DONE)
+
+
+def word(page: Page, text: str, nth: int = 0) -> Locator:
+    return page.locator('[role="option"]').filter(has_text=text).nth(nth)
+
+
+def wait_for_token(page: Page, token: int) -> None:
+    page.wait_for_selector(f'.tv[data-token="{token}"]')
+
+
+def experts_shown(page: Page) -> list[str]:
+    return page.locator(".tv-table tbody tr").evaluate_all(
+        "rows => rows.map(row => [...row.cells].map(c => c.innerText.replace(/\\s+/g, ' ')).join(' | '))"
+    )
+
+
+def experts_of(trace: Trace, token: int) -> list[str]:
+    return [
+        f"{layer} | {expert} Expert {expert} | {float(gate):.2f}"
+        for layer, expert, gate in zip(
+            trace.moe_layers,
+            trace.routed_experts[token, :, 0],
+            trace.routed_weights[token, :, 0],
+            strict=True,
+        )
+    ]
+
+
+def veil_at(page: Page, image: int, x: float, y: float) -> int:
+    """How dark the overlay is there (alpha, 0..255); x and y as shares of the picture."""
+    return page.evaluate(
+        """([image, x, y]) => {
+            const canvas = document.querySelectorAll(".tv-frame canvas")[image];
+            const at = [Math.floor(x * canvas.width), Math.floor(y * canvas.height)];
+            return canvas.getContext("2d").getImageData(...at, 1, 1).data[3];
+        }""",
+        [image, x, y],
+    )
