@@ -3,43 +3,27 @@
 A picture is put on the canvas of whole tiles that fits it best, black at the right and below, and cut row by
 row; if there is more than one tile, the whole picture follows once more as the last, squeezed to a square.
 Resizing is on 8-bit values and normalising in bfloat16, because that is what the reference does: pixel values
-are equal bit for bit. A box in a picture always means its pixels as a person sees it, turned upright.
+are equal bit for bit.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
 import json
 import math
-import struct
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
+from model.picture_files import ImageError, open_image
+
+__all__ = ["ImageError", "ImageSettings", "TiledImage", "best_canvas", "open_image", "tile_image"]
+
 # C channels, Y and X pixel rows and columns, S side of a tile
-
-FORMATS = ("PNG", "JPEG", "MPO", "GIF", "WEBP", "AVIF", "BMP", "TIFF", "PPM")
-"""The files that are opened. Pillow knows more, but some start other programs (EPS runs Ghostscript)."""
-MOST_PIXELS = 89_000_000
-"""Larger pictures are refused before they are decoded; Pillow warns just above this."""
-
-# what Pillow's decoders raise on a damaged file
-_DAMAGED = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, RuntimeError,
-    struct.error,
-)  # fmt: skip
-
-
-class ImageError(ValueError):
-    """A picture that cannot be read, or settings that no picture can be cut by."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +53,7 @@ class ImageSettings:
         """
         for name in ("processor_config.json", "preprocessor_config.json"):
             file = Path(folder) / name
-            values = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+            values = _read_json(file) if file.is_file() else {}
             values = values.get("image_processor", values if name.startswith("pre") else None)
             if values:
                 return cls._from_dict(values, file)
@@ -78,8 +62,10 @@ class ImageSettings:
     @classmethod
     def _from_dict(cls, values: dict, file: Path) -> ImageSettings:
         size = values.get("size", {"height": cls.tile_size, "width": cls.tile_size})
-        if size.get("height") != size.get("width"):
-            raise ImageError(f"{file}: tiles are square, got the size {size}")
+        if not isinstance(size, dict) or size.keys() != {"height", "width"} or len(set(size.values())) > 1:
+            raise ImageError(
+                f"{file}: tiles are square, expected the same height and width, got the size {size}"
+            )
         fixed = {
             "do_resize": True,
             "do_rescale": True,
@@ -184,9 +170,10 @@ def _size_on_canvas(
 
     def room(length: int, canvas: int) -> int | np.float32:
         # only a picture smaller than a tile is enlarged, and only to a tile
-        wanted = canvas + 1 if settings.resize_to_max_canvas else max(length, S)
+        if max(length, S) <= canvas and not settings.resize_to_max_canvas:
+            return max(length, S)
         # in the reference a canvas side is float32, a picture side is not; the floor of 1828 x 1371 shows it
-        return wanted if wanted <= canvas else np.float32(canvas)
+        return np.float32(canvas)
 
     room_y, room_x = room(height, rows * S), room(width, cols * S)
     scale_y, scale_x = room_y / height, room_x / width
@@ -213,81 +200,8 @@ def _normalize(tiles: Tensor, settings: ImageSettings) -> Tensor:
     return (tiles.to(torch.bfloat16) * (1 / 255) - mean) / std
 
 
-def open_image(value: Image.Image | str | Path) -> Image.Image:
-    """Open a PIL image, a path, or a `data:` URL: RGB, upright, transparency over white, the first frame.
-
-    Raises:
-        ImageError: with a sentence that says what is wrong with it.
-    """
-    if isinstance(value, Image.Image):
-        return _decode(value, "the picture", upright=False)
-    if not isinstance(value, str | Path):
-        raise ImageError(f"a picture is a PIL image, a path or a data: URL, got {type(value).__name__}")
-    name = repr(str(value)[:80])
-    if str(value).startswith(("http://", "https://")):
-        raise ImageError(
-            f"pictures are not fetched from the network: save {name} to a file and give its path"
-        )
-    source = _from_data_url(str(value)) if str(value).startswith("data:") else Path(value)
-    Image.init()
+def _read_json(file: Path) -> dict:
     try:
-        image = Image.open(source, formats=[name for name in FORMATS if name in Image.OPEN])
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageError(f"{name} has more than {MOST_PIXELS:,} pixels; make it smaller first") from None
-    except FileNotFoundError:
-        raise ImageError(f"there is no picture at {name}") from None
-    except _DAMAGED as error:
-        raise ImageError(
-            f"{name} is not a picture that can be read; known are {', '.join(FORMATS)}"
-        ) from error
-    with image:
-        return _decode(image, name, upright=True)
-
-
-def _from_data_url(url: str) -> io.BytesIO:
-    header, comma, payload = url.partition(",")
-    if not comma:
-        raise ImageError(f"a data: URL is 'data:image/png;base64,...', got {url[:80]!r}")
-    try:
-        return io.BytesIO(
-            base64.b64decode(payload) if header.endswith(";base64") else unquote_to_bytes(payload)
-        )
-    except binascii.Error as error:
-        raise ImageError(f"the data: URL {url[:40]!r}... is not valid base64: {error}") from None
-
-
-def _decode(image: Image.Image, name: str, upright: bool) -> Image.Image:
-    width, height = image.size
-    if not width or not height:
-        raise ImageError(f"{name} has no pixels: it is {width} x {height}")
-    if width * height > MOST_PIXELS:
-        raise ImageError(
-            f"{name} has {width * height:,} pixels; at most {MOST_PIXELS:,} are read, make it smaller"
-        )
-    try:
-        image.load()
-        if upright:
-            image = ImageOps.exif_transpose(image)
-        return _to_rgb(image)
-    except _DAMAGED as error:
-        raise ImageError(f"{name} is damaged and cannot be read to its end: {error}") from error
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        # Pillow would clip sixteen bits at 255
-        image = Image.fromarray((np.asarray(image, dtype=np.uint16) >> 8).astype(np.uint8))
-    elif image.mode in ("I", "F"):
-        image = _stretched(image)
-    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
-
-
-def _stretched(image: Image.Image) -> Image.Image:
-    # 32-bit grey values have no agreed range: show the darkest as black and the brightest as white
-    values = np.asarray(image, dtype=np.float64)
-    low, high = values.min(), values.max()
-    return Image.fromarray(((values - low) * (255 / max(high - low, 1e-9))).round().astype(np.uint8))
+        return json.loads(file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ImageError(f"{file} is not JSON: {error}") from None

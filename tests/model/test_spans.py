@@ -1,3 +1,5 @@
+"""A patch token shows what lies in its box: checked on gradients, where a colour is a place."""
+
 import numpy as np
 import pytest
 from PIL import Image

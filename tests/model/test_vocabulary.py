@@ -1,3 +1,5 @@
+"""The oracle for the special tokens is Meta's own list; the rest is small and by hand."""
+
 import base64
 
 import pytest
