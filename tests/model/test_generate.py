@@ -2,14 +2,14 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import pytest
 import torch
 from PIL import Image
 
 from model import Inputs, SamplingParams, Step, generate, generate_batch, load, replaced
+from tests.speech import saying, spoken
 from tests.tiny import byte_tokenizer, load_reference, write_checkpoint
 
 TOKENIZER = byte_tokenizer()
@@ -44,29 +44,6 @@ QUESTIONS = {
     "a picture": question("And this?", picture(40, 30, 0)),
     "three pictures": question("Which?", picture(60, 28, 1), picture(13, 90, 2), picture(28, 28, 3)),
 }
-
-
-@contextmanager
-def saying(llama, *answers: Sequence[int]) -> Iterator[None]:
-    """While the block runs, row i of the batch says these tokens, one a pass, and then repeats the last."""
-    passes = 0
-
-    def prefer(logits: torch.Tensor) -> torch.Tensor:
-        nonlocal passes
-        said = [answer[min(passes, len(answer) - 1)] for answer in answers]
-        passes += 1
-        # far above everything, and a little different from row to row
-        return logits.index_put(
-            (torch.arange(len(said)), torch.tensor([-1]), torch.tensor(said)), torch.tensor(99.0)
-        )
-
-    with replaced(llama.hook_point("unembed.hook_logits"), prefer):
-        yield
-
-
-def spoken(text: str, *after: str) -> list[int]:
-    """Tokens of a text, one a byte, and special tokens after it."""
-    return TOKENIZER.encode(text) + [TOKENIZER.special_id(name) for name in after]
 
 
 def answer(ours, messages="?", said: Sequence[int] | None = None, **settings: object) -> list[Step]:
