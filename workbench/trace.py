@@ -169,11 +169,12 @@ class Trace:
         return None if self.attention is None or not len(found) else self.attention[found[0]]
 
     def attention_on_images(self, token: int) -> np.ndarray | None:
-        """Share of attention [image, layer, head] that the row predicting `token` gave to each picture."""
+        """Attention [image, layer, head] that the row predicting `token` gave to each picture's patches."""
         row = self.attention_row(token)
         if row is None:
             return None
-        shares = [row[..., self.image_index == i].sum(-1, dtype=np.float32) for i in range(len(self.images))]
+        patches = [(self.image_index == i) & (self.patch_row >= 0) for i in range(len(self.images))]
+        shares = [row[..., mine].sum(-1, dtype=np.float32) for mine in patches]
         return np.stack(shares) if shares else np.zeros((0, *row.shape[:2]), np.float32)
 
     def save(self, path: str | Path, images: bool = True) -> Path:
