@@ -35,12 +35,13 @@ class Page:
     """The parts of the page, and what happens when a person uses them.
 
     Args:
-        desk: does the work. cards: questions to begin with.
+        desk: does the work. cards: questions to begin with. longest_answer: in tokens, at first.
     """
 
-    def __init__(self, desk: Desk, cards: Sequence[examples.Example]) -> None:
+    def __init__(self, desk: Desk, cards: Sequence[examples.Example], longest_answer: int) -> None:
         self.desk = desk
         self.cards = cards
+        self.longest_answer = longest_answer
         with gr.Row(elem_id="workbench"):
             with gr.Column(scale=5, min_width=320, elem_id="talk"):
                 gr.HTML(header(desk.session.name), elem_id="header", padding=False)
@@ -83,7 +84,7 @@ class Page:
             self.settings = [
                 gr.Slider(0, 2, 0, step=0.05, label="Temperature", info="0: always the likeliest word"),
                 gr.Slider(0.05, 1, 1, step=0.05, label="Top-p", info="1: all words take part in the draw"),
-                gr.Slider(1, 2048, 256, step=1, label="Longest answer", info="in tokens"),
+                gr.Slider(1, 2048, self.longest_answer, step=1, label="Longest answer", info="in tokens"),
                 gr.Number(None, label="Seed", precision=0, info="a number repeats a draw"),
             ]
 
@@ -159,7 +160,7 @@ class Page:
                 }
                 if not started:
                     update[self.notice] = notice("")
-                    update[self.box] = gr.update(submit_btn=False, stop_btn=True, **(emptied or {}))
+                    update[self.box] = gr.update(submit_btn=False, stop_btn="Stop", **(emptied or {}))
                 elif frame.done:
                     update[self.box] = gr.update(submit_btn=True, stop_btn=False)
                 started = True
@@ -194,8 +195,8 @@ class Page:
         self.desk.leave(request.session_hash)
 
 
-def build(session: wb.Session) -> gr.Blocks:
-    """The page for one model; `launch` shows it."""
+def build(session: wb.Session, longest_answer: int = 256) -> gr.Blocks:
+    """The page for one model, with the `desk` that serves its visitors; `launch` shows it."""
     # Gradio would look for a newer version of itself, and report its use
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     pictures = Path(get_upload_folder()) / "moe-workbench-examples"
@@ -206,8 +207,9 @@ def build(session: wb.Session) -> gr.Blocks:
         analytics_enabled=False,
         delete_cache=(3600, SECONDS_A_PICTURE_IS_KEPT),
     ) as demo:
-        page = Page(Desk(session), examples.draw(pictures))
+        page = Page(Desk(session), examples.draw(pictures), longest_answer)
         page.connect(demo)
+    demo.desk = page.desk
     return demo.queue(max_size=64)
 
 

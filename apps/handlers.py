@@ -2,7 +2,7 @@
 
 A `Desk` serves all visitors of one model. What was said and shown is kept here, per visitor, never rebuilt
 from what a browser sends back. Answers are made by the session's engine thread and only watched here: a
-visitor who stops or leaves holds nothing up. Finished traces are kept for a while, in a fixed amount of memory.
+visitor who stops or leaves holds nothing up. Finished traces are kept for a while, within a fixed memory.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image
 
 from apps.shelf import Answer, Shelf
 from model import SamplingParams
-from model.images import ImageError, open_image
+from model.picture_files import ImageError, open_image
 from workbench import Run, Session, Trace
 from workbench.view.payload import Feed, Message, answer_attention, answer_pull, snapshot
 
@@ -273,7 +273,10 @@ def picture(path: Path) -> Image.Image:
     try:
         return open_image(path)
     except ImageError as error:
-        raise Refusal(sentence(error).replace(repr(str(path)[:80]), f"“{path.name}”")) from error
+        words = sentence(error).replace(repr(str(path)), f"“{path.name}”")
+        if f"“{path.name}”" not in words:  # too long to be repeated there
+            words = f"“{path.name[:60]}” is not a picture that can be read."
+        raise Refusal(words) from error
 
 
 def sampling(temperature: float, top_p: float, max_tokens: float, seed: float | None) -> SamplingParams:
