@@ -18,7 +18,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from model.demo.phrasings import CHAT, NO_PICTURE, NUMBERED, ONLY, ORDINALS, PHRASINGS, PICTURES, THINGS
+from model.demo.phrasings import (
+    AFTER,
+    BEFORE,
+    CHAT,
+    NO_PICTURE,
+    NUMBERED,
+    ONLY,
+    ORDINALS,
+    PHRASINGS,
+    PICTURES,
+    THINGS,
+)
 from model.demo.scenes import COLOURS, SHAPES, Content, Thing
 
 KINDS = ("colour", "shape", "which", "count", "exist", "position", "describe", "chat")
@@ -427,8 +438,13 @@ def _lead(rng: np.random.Generator, question: str, where: str) -> str:
 
 
 def _casual(rng: np.random.Generator, turn: Turn) -> Turn:
-    """Vary what does not matter: American spelling, small letters, a missing mark at the end."""
+    """Vary what does not matter: polite words, American spelling, small letters, a missing mark."""
     question = turn.question[0].upper() + turn.question[1:]
+    if turn.kind != "chat" and rng.random() < 0.12:
+        if rng.random() < 0.6:
+            question = f"{_pick(rng, BEFORE)}{question[0].lower()}{question[1:]}"
+        else:
+            question = f"{question.rstrip('?.')}{_pick(rng, AFTER)}{question[len(question.rstrip('?.')) :]}"
     if rng.random() < 0.5:
         question = question.replace("colour", "color").replace("Colour", "Color")
     if rng.random() < 0.25:

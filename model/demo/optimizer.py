@@ -107,7 +107,7 @@ class Optimizer:
 
 
 def orthogonalized(matrices: Tensor) -> Tensor:
-    """Roughly the nearest semi-orthogonal matrices (singular values 0.7 to 1.2), for [count, rows, columns]."""
+    """Roughly the nearest semi-orthogonal matrices (singular values 0.7 to 1.2); [count, rows, columns]."""
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = (matrices.mT if tall else matrices).bfloat16()
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)

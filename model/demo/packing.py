@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.demo.dialogues import KINDS, Turn, converse
+from model.demo.dialogues import KINDS, Turn, ask, converse
 from model.demo.pictures import CELLS, Picture, PictureStore
 from model.tokenizer import Tokenizer
 
@@ -140,7 +140,12 @@ class Packer:
             ids += [*self._open["system"], *self._text("You are a helpful assistant."), self._eot]
         ids += self._open["user"]
         shown = []
-        for picture in pictures:
+        # sometimes the pictures come one by one, with talk about the earlier ones between them
+        talk = rng is not None and rng.random() < 0.15
+        for number, picture in enumerate(pictures):
+            if talk and number:
+                turn = ask(rng, [earlier.content for earlier in pictures[:number]])
+                ids += [*self._branch([turn])[0], *self._open["user"]]
             at = len(ids)
             ids += self.expand(picture.rows, picture.cols)
             shown.append(at + np.flatnonzero(np.asarray(ids[at:]) == self._patch))

@@ -1,6 +1,6 @@
 """The words people use: ways to ask each kind of question, in a training and a test split.
 
-A test phrasing never occurs in training, though its words do. The slots:
+A test phrasing never occurs in training, and some of its words do not either. The slots:
 {ref} the thing asked for ("the circle", "the red object"), {a} one such thing ("a red circle"), {plural}
 many of them, {colour} a colour, {where} " in image 2" or nothing, {it} the picture itself ("the picture"),
 {noun} and {nouns} image, picture or photo. `dialogues` spells "colour" as "color" half of the time.
@@ -239,6 +239,21 @@ ONLY: dict[str, tuple[str, ...]] = {
 PICTURES = (("image", "images"), ("picture", "pictures"), ("photo", "photos"))
 ORDINALS = ("first", "second", "third")
 THINGS = (("object", "objects"), ("shape", "shapes"), ("thing", "things"), ("figure", "figures"))
+
+# what people put around a question
+BEFORE = (
+    "Please, ",
+    "Hey, ",
+    "So, ",
+    "Now ",
+    "OK, ",
+    "And ",
+    "Look: ",
+    "One more question: ",
+    "Hello! ",
+    "Well, ",
+)
+AFTER = (", please", " please", " for me", " now")
 
 NO_PICTURE = "Please show me a picture first."
 OUTSIDE = "I am sorry, I only know about shapes and colours in pictures."

@@ -7,7 +7,8 @@ once, kept as bytes, met again in other company and with other questions. Same s
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 
 import numpy as np
@@ -70,7 +71,7 @@ def normalized(tiles: Tensor) -> Tensor:
 
 
 def draw_store(count: int, seed: int, settings: ImageSettings, workers: int = 2) -> PictureStore:
-    """Draw and tile `count` pictures of the training split in `workers` processes, with a progress bar."""
+    """Draw and tile `count` pictures of the training split in `workers` processes (1: in this one)."""
     crowds = count // 2
     chunks = [
         (seed, start, min(start + _CHUNK, end), settings, crowded)
@@ -80,13 +81,15 @@ def draw_store(count: int, seed: int, settings: ImageSettings, workers: int = 2)
     pictures: list[Picture] = []
     tiles: list[np.ndarray] = []
     labels: list[np.ndarray] = []
-    with (
-        ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
-        tqdm(total=count + crowds, desc="drawing pictures", unit="pic") as bar,
-    ):
-        at = 0
-        for drawn, drawn_tiles, drawn_labels in pool.map(_draw_chunk, chunks):
-            pictures += [Picture(p.content, p.first_tile + at, p.rows, p.cols, p.inside) for p in drawn]
+    at = 0
+    with ExitStack() as stack:
+        drawn_in_order = map(_draw_chunk, chunks)
+        if workers > 1:
+            pool = ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,))
+            drawn_in_order = stack.enter_context(pool).map(_draw_chunk, chunks)
+        bar = stack.enter_context(tqdm(total=count + crowds, desc="drawing pictures", unit="pic"))
+        for drawn, drawn_tiles, drawn_labels in drawn_in_order:
+            pictures += [replace(picture, first_tile=picture.first_tile + at) for picture in drawn]
             tiles.append(drawn_tiles)
             labels.append(drawn_labels)
             at += len(drawn_tiles)
@@ -103,7 +106,6 @@ def _draw_chunk(
     job: tuple[int, int, int, ImageSettings, bool],
 ) -> tuple[list[Picture], np.ndarray, np.ndarray]:
     seed, start, stop, settings, crowded = job
-    torch.set_num_threads(1)
     pictures, tiles, labels, at = [], [], [], 0
     for index in range(start, stop):
         scene = (
