@@ -57,6 +57,15 @@ LAYOUT = {
     "topk_logprobs": ("gc", np.float32),
 }
 OPTIONAL = {"router_logits", "attention"}
+# arrays that point along an axis, and the lowest value that they may have: -1 where nothing is meant
+POINTERS = {
+    "routed_experts": ("e", NOT_CAPTURED),
+    "image_index": ("i", -1),
+    "query_index": ("t", 0),
+    "generated_index": ("t", 0),
+}
+# as safetensors names them; a type that numpy lacks is refused before it is read
+_STORED = {"BOOL", "U8", "I8", "I16", "I32", "F16", "F32"}
 
 
 class TraceError(ValueError):
@@ -130,11 +139,12 @@ class Trace:
                 expected = int(axis) if axis.isdigit() else sizes.setdefault(axis, size)
                 if size != expected:
                     raise TraceError(f"{name} has {size} along axis {axis!r} of {axes}; expected {expected}")
-        captured = self.routed_experts[self.routed_experts != NOT_CAPTURED]
-        if captured.size and (captured.min() < 0 or captured.max() >= self.num_experts):
-            raise TraceError(
-                f"routed_experts reaches from {captured.min()} to {captured.max()} of {self.num_experts}"
-            )
+        for name, (axis, lowest) in POINTERS.items():
+            values = getattr(self, name)
+            if values.size and not (lowest <= values.min() and values.max() < sizes[axis]):
+                raise TraceError(f"{name} reaches from {values.min()} to {values.max()} of {sizes[axis]}")
+        if not isinstance(self.text, str):
+            raise TraceError(f"meta has the text {self.text!r}; expected a string")
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -183,6 +193,8 @@ class Trace:
         The file appears whole or not at all.
         """
         path = Path(path)
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"no folder {path.parent} to save the trace in")
         arrays = {name: getattr(self, name) for name in LAYOUT}
         arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items() if array is not None}
         arrays |= {f"image.{i}": _to_png(image) for i, image in enumerate(self.images if images else [])}
@@ -212,7 +224,10 @@ class Trace:
         try:
             with safe_open(path, framework="numpy") as file:
                 header = _check_metadata(file.metadata() or {}, path)
-                arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open is no dict
+                keys = list(file.keys())
+                if strange := [key for key in keys if file.get_slice(key).get_dtype() not in _STORED]:
+                    raise TraceError(f"{path} holds {strange[0]} in a type that no trace has")
+                arrays = {key: file.get_tensor(key) for key in keys}
         except (SafetensorError, OSError) as error:
             raise TraceError(f"{path} is not a whole safetensors file: {error}") from None
         stored = sorted(key for key in arrays if key.startswith("image."))
@@ -221,6 +236,8 @@ class Trace:
         if unknown or missing:
             raise TraceError(f"{path} has unknown arrays {sorted(unknown)} and lacks {sorted(missing)}")
         sizes = arrays["image_sizes"]
+        if sizes.ndim != 2 or sizes.shape[1] != 2 or (sizes < 1).any():
+            raise TraceError(f"{path} has image_sizes {sizes.shape}; expected a width and a height for each")
         pictures = [_from_png(arrays.pop(f"image.{i}", None), sizes[i], path) for i in range(len(sizes))]
         if len(pictures) < len(stored):
             raise TraceError(f"{path} holds {len(stored)} pictures and {len(pictures)} sizes")
@@ -251,7 +268,7 @@ def _check_metadata(metadata: dict, path: Path) -> dict:
         raise TraceError(f"{path} has trace version {version!r}; this workbench reads version {VERSION}")
     try:
         header = json.loads(metadata["header"])
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise TraceError(f"{path} has a broken header: {error}") from None
     expected = {"tokens": list, "num_experts": int, "edits": list, "provenance": dict, "meta": dict}
     wrong = [
@@ -278,12 +295,15 @@ def _from_png(data: np.ndarray | None, size: np.ndarray, path: Path) -> Image.Im
         width, height = (max(1, int(side)) for side in size)
         scale = min(1.0, 256 / max(width, height))
         return Image.new("RGB", (max(1, round(width * scale)), max(1, round(height * scale))), "#888888")
+    png = data.tobytes()
+    # its width and height stand right behind the signature and the first chunk's name: looked at before any
+    # memory is taken
+    width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))
+    if width * height > LARGEST_IMAGE:
+        raise TraceError(f"{path} holds a picture of {width} x {height} pixels")
     try:
-        image = Image.open(io.BytesIO(data.tobytes()), formats=["PNG"])
-        if image.width * image.height > LARGEST_IMAGE:
-            raise TraceError(f"{path} holds a picture of {image.width} x {image.height} pixels")
-        return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
+        return Image.open(io.BytesIO(png), formats=["PNG"]).convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise TraceError(f"{path} holds a broken picture: {error}") from None
 
 
