@@ -1,5 +1,6 @@
 """The chat page in a real browser: what a person sees and does, held against the traces in memory."""
 
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,6 +41,8 @@ def app(session: wb.Session) -> Iterator[App]:
     url = chat.launch(demo, "127.0.0.1", chat.free_port("127.0.0.1", 7960))
     yield App(demo, url)
     demo.close()
+    # what gradio leaves to the garbage collector goes here, and not in the middle of another file's test
+    gc.collect()
 
 
 @pytest.fixture
