@@ -1,14 +1,11 @@
 """What the repository says of itself is true: the README's tree, the version, the sizes, the words."""
 
 import ast
-import json
+import importlib
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
-import pytest
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
@@ -69,11 +66,9 @@ def test_the_version_is_none_that_transformers_would_take_for_another_package_ke
     assert not Version("0.18.2") <= Version(project()["version"]) < Version("0.19.0")
 
 
-@pytest.mark.slow
 def test_transformers_imports_its_llama_4_beside_our_kernels():
-    both = "import kernels; from transformers import Llama4ForConditionalGeneration"
-    child = subprocess.run([sys.executable, "-c", both], cwd=ROOT, capture_output=True, text=True)
-    assert child.returncode == 0, child.stderr
+    importlib.import_module("kernels")
+    assert importlib.import_module("transformers").Llama4ForConditionalGeneration
 
 
 def test_constraints_pin_every_requirement_exactly():
@@ -116,11 +111,3 @@ def test_no_file_names_a_place_on_somebodys_machine():
     everywhere = [*files_below(*ROOMS, "tests", "docs", ".ci"), *at_the_root]
     found = [name(path) for path in everywhere if homes.search(path.read_bytes())]
     assert not found
-
-
-def test_notebooks_are_stored_without_outputs():
-    for path in files_below("notebooks", suffix=".ipynb"):
-        notebook = json.loads(path.read_text())
-        code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-        assert not [cell for cell in code if cell["outputs"] or cell["execution_count"]], name(path)
-        assert "widgets" not in notebook["metadata"], name(path)
