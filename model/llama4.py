@@ -165,7 +165,9 @@ class Llama4(nn.Module):
         x = self.hook_embed(self.embed(token_ids))
         if pixel_values is not None:
             image_features = self.image_features(pixel_values)
-        x = self.fuse(x, token_ids, image_features)
+        if image_features is not None or cache is None or cache.length == 0:
+            x = self.fuse(x, token_ids, image_features)
+        # else a patch token is one that the model itself has said: a token like any other
         sight = Sight(self.config.text, positions, counting, cache, attention_mask)
         for block in self.blocks:
             x = block(x, sight, cache)

@@ -129,6 +129,21 @@ def test_other_special_tokens_are_not_shown_and_end_nothing(ours):
     assert (text_of(steps), steps[-1].finish_reason) == ("ab", "stop")
 
 
+def test_a_patch_token_that_the_model_says_is_a_token_like_any_other(pair):
+    llama, theirs, processor = pair
+    said = [*spoken("a", "<|patch|>", "<|patch|>"), *spoken("b")]
+    steps = answer((llama, processor), said=said, max_tokens=5)
+    assert text_of(steps) == "abb"
+    ids = torch.cat([processor("?").token_ids, torch.tensor(said)])[None]
+    expected = torch.log_softmax(theirs(input_ids=ids).logits[0, -2], -1)
+    with pytest.raises(ValueError, match="keeps 2 places for image patches"):
+        llama(ids)  # in a prompt it keeps a place
+    cache = llama.new_cache()
+    llama(processor("?").token_ids[None], cache=cache)
+    logits = llama(torch.tensor([said]), cache=cache)
+    torch.testing.assert_close(torch.log_softmax(logits[0, -2], -1), expected, rtol=0, atol=2e-5)
+
+
 @pytest.mark.parametrize("limit", [1, 2, 7])
 def test_the_limit_of_tokens_ends_the_answer(ours, limit):
     steps = answer(ours, said=spoken("abcdefghij", "<|eot|>"), max_tokens=limit)
