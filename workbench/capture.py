@@ -62,8 +62,8 @@ def attention_layers(llama: Llama4, tokens: int, new_tokens: int, budget: int) -
 class Capture:
     """Observes one generation.
 
-    Use: `with capture.watching(): for step in generate(...): capture.add(step)`, then `capture.finish(...)`;
-    `capture.trace()` may be called at any time, from any thread.
+    Use: `with capture.watching(): for step in generate(...): capture.add(step)`; `capture.trace()` may be
+    called at any time, from any thread. The trace names the hook points that are edited when watching begins.
     """
 
     def __init__(
@@ -84,13 +84,14 @@ class Capture:
         self.moe_layers = list(text.moe_layers) if options.routing else []
         self.layers: list[int] = []
         if options.attention:
-            self.layers = attention_layers(llama, len(inputs.token_ids), max_tokens, options.attention_budget)
-        self._routing: list[
-            list[tuple[Tensor, Tensor]]
-        ] = []  # per pass, per MoE layer: logits [R,E], indices [R,K]
+            # no answer outgrows the context, whatever limit was given
+            room = min(max_tokens, text.max_position_embeddings - len(inputs.token_ids))
+            self.layers = attention_layers(llama, len(inputs.token_ids), room, options.attention_budget)
+        self.edits: list[dict] = []
+        # per pass, per MoE layer: logits [R, E], indices [R, K]
+        self._routing: list[list[tuple[Tensor, Tensor]]] = []
         self._attention: list[Tensor] = []  # per step [layers, heads, keys so far] float16
-        self._kept: dict[str, Tensor] = {}
-        self._clock = [time.perf_counter()]
+        self._clock: list[float] = []
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -106,6 +107,7 @@ class Capture:
                 f"{untrue[0]} is edited, so gates could not be told from logits; "
                 "edit hook_router_logits or hook_expert_indices, or capture without routing"
             )
+        self.edits = [{"hook_point": name} for name, point in points.items() if point.edited]
         routing = [
             points[f"blocks.{n}.moe.{leaf}"]
             for n in self.moe_layers
@@ -115,6 +117,8 @@ class Capture:
         with ExitStack() as stack:
             self._routes = stack.enter_context(recorded(routing))
             self._patterns = stack.enter_context(recorded(patterns, rows=LAST_ROW))
+            # from here, not from the moment the question was queued
+            self._clock = [time.perf_counter()]
             yield
 
     def add(self, step: Step) -> None:
@@ -177,6 +181,7 @@ class Capture:
             topk_ids=np.array([step.top_ids for step in steps], np.int32).reshape(new, most),
             topk_logprobs=np.array([step.top_logprobs for step in steps], np.float32).reshape(new, most),
             images=[_reduced(image) for image in self.inputs.images],
+            edits=list(self.edits),
             provenance=self._provenance(),
             meta=self.meta | self._timing(new) | {"text": text, "finish_reason": finish_reason},
         )

@@ -170,6 +170,8 @@ class Session:
         self._runs: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
         self._engine: threading.Thread | None = None
         self._starting = threading.Lock()
+        # as the caller has them: a new thread would start with what another session's engine has set
+        self._threads = torch.get_num_threads()
 
     def __repr__(self) -> str:
         text = self.llama.config.text
@@ -261,14 +263,13 @@ class Session:
                 self._engine = None
 
     def _work(self) -> None:
-        if sum(parameter.numel() for parameter in self.llama.parameters()) < ONE_THREAD_BELOW:
-            torch.set_num_threads(1)  # of this thread alone
+        small = sum(parameter.numel() for parameter in self.llama.parameters()) < ONE_THREAD_BELOW
+        torch.set_num_threads(1 if small else self._threads)  # of this thread alone
         while (run := self._runs.get()) is not None:
             try:
                 self._answer(run)
-            except (
-                Exception
-            ) as error:  # whatever it was, the subscriber must learn of it and the thread go on
+            # whatever it was, the subscriber must learn of it and the thread go on
+            except Exception as error:
                 run._end(None, error)
 
     def _answer(self, run: Run) -> None:
