@@ -1,9 +1,9 @@
-// One linked view of a trace: the words, the experts every layer asked, the pictures and where they were looked at.
+// One linked view of a trace: the words, the experts every layer asked, the pictures and where it looked on them.
 //
 // Three hosts share this module: Jupyter (the default export, for anywidget), Gradio (`mountGradio`) and a plain
-// page (`createTraceView`). It imports nothing and fetches nothing. Messages carry absolute offsets, so lost, doubled
-// and late ones repair themselves; `payload.py` describes them. What a model or a person wrote reaches the page
-// through textContent only.
+// page (`createTraceView`). It imports nothing and fetches nothing. Messages carry absolute offsets, so lost,
+// doubled and late ones repair themselves; `payload.py` describes them. What a model or a person wrote reaches
+// the page through textContent only.
 
 // ---- Messages to arrays
 
@@ -34,7 +34,7 @@ class Column {
 }
 
 const NOT_CAPTURED = -1;
-const MODALITY = { text: 0, patch: 1, structure: 2 };
+const MODALITY = { text: 0, patch: 1 }; // 2: the markers around and between tiles
 const GENERATED = 4;
 
 /** What is known of one trace so far. No DOM: it runs in Node too. */
@@ -47,7 +47,8 @@ export class TraceStore {
   clear(head) {
     const cells = head.layers.length * head.rank;
     Object.assign(this, {
-      run: head.run, started: head.started ?? 0, layers: head.layers, experts: head.experts, rank: head.rank, roles: head.roles,
+      run: head.run, started: head.started ?? 0,
+      layers: head.layers, experts: head.experts, rank: head.rank, roles: head.roles,
       attentionInfo: head.attention ?? null, n: 0, settled: 0, done: false, endAt: null,
       text: [], flags: new Column(Uint8Array), role: new Column(Int8Array), turn: new Column(Int16Array),
       image: new Column(Int16Array), logprob: new Column(Float32Array),
@@ -67,10 +68,11 @@ export class TraceStore {
     return () => this.listeners.delete(listener);
   }
 
-  /** Take in one message. Says ok, same or dup (nothing new), gap or unknown (ask for the rest), stale or ignored. */
+  /** Take in one message: ok, same or dup (nothing new), gap or unknown (ask for the rest), stale or ignored. */
   apply(message) {
     const status = this.take(message);
-    if (status !== "same" && status !== "stale" && status !== "ignored") for (const listener of this.listeners) listener();
+    if (["same", "stale", "ignored"].includes(status)) return status;
+    for (const listener of this.listeners) listener();
     return status;
   }
 
@@ -417,7 +419,8 @@ function createWords(view) {
       "data-mark": lines ? "↵".repeat(Math.min(lines, 3)) : text ? undefined : "∅",
       "aria-label": lines && blank ? "line break" : blank ? (text ? "space" : "nothing") : undefined,
     });
-    element.textContent = text.replace(/\n+/g, "\n"); // the mark tells how many; one break is enough to read
+    // the mark tells how many breaks there are; one is enough to read, and none after a turn's header
+    element.textContent = text.replace(/\n+/g, store.text[i - 1] === "<|header_end|>" ? "" : "\n");
     return element;
   }
 
@@ -426,7 +429,11 @@ function createWords(view) {
       list.replaceChildren();
       [options, owner, group, block, active, run] = [[], [], null, null, null, store.run];
     }
+    const atEnd = list.scrollTop + list.clientHeight > list.scrollHeight - 8;
+    const grows = owner.length < store.n;
     while (owner.length < store.n) add(owner.length);
+    list.toggleAttribute("data-long", options.length > 1000);
+    if (grows && atEnd && view.state.selected < 0) list.scrollTop = list.scrollHeight;
     const now = options[optionOf(view.current())]?.element ?? null;
     if (now !== active) {
       active?.removeAttribute("data-active");
@@ -454,9 +461,13 @@ function createWords(view) {
     else if (box.bottom > frame.bottom) list.scrollTop += box.bottom - frame.bottom + 8;
   }
 
-  const span = (token) => options[optionOf(token)] ?? { first: token, last: token, image: -1 };
+  /** The picture that a token stands for as a whole, as { first, last, image }; null for any other token. */
+  function wholePicture(token) {
+    const option = options[optionOf(token)];
+    return option && option.image >= 0 && option.first === token ? option : null;
+  }
   const element = h("section", { "aria-label": "Words" }, h("h3", {}, "Words"), list, legend);
-  return { element, draw, reveal, span };
+  return { element, draw, reveal, wholePicture };
 }
 
 // ---- The experts of one word
@@ -547,10 +558,8 @@ function createExperts(view) {
     if (built !== `${store.run} ${layers}`) build();
     built = `${store.run} ${layers}`;
     if (!rows.length) return void (lead.textContent = "This model has no expert layers in the trace.");
-    const span = view.words.span(token);
-    const whole = span.image >= 0 && token === span.first;
-    heading.textContent = token < 0 ? "Experts"
-      : `Experts for ${whole ? imageName(store, span.image) : nameOf(store, token)}`;
+    const whole = view.words.wholePicture(token);
+    heading.textContent = token < 0 ? "Experts" : `Experts for ${view.titleOf(token)}`;
     lead.textContent = whole
       ? "Squares of the picture per expert, and their mean gate. Click a square of the picture for itself alone."
       : `Each of these layers sends a word to ${store.rank} of ${store.experts} experts. `
@@ -558,7 +567,7 @@ function createExperts(view) {
     rows.forEach((cells, m) => {
       cells.row.toggleAttribute("data-chosen", store.layers[m] === view.state.layer);
       if (token < 0) return;
-      if (whole) many(span, m, cells);
+      if (whole) many(whole, m, cells);
       else one(token, m, cells);
     });
   }
@@ -669,7 +678,9 @@ function createMap(view) {
     context.imageSmoothingEnabled = false;
     context.drawImage(cells, from * width, 0, columns * width, down);
     context.fillStyle = pick("--tv-surface");
-    for (let m = 1; m < rows && height >= 8; m++) context.fillRect(from * width, m * height - 1, columns * width, 1);
+    for (let m = 1; m < rows && height >= 8; m++) {
+      context.fillRect(from * width, m * height - 1, columns * width, 1);
+    }
     for (let i = from; i <= to && width >= 5; i++) context.fillRect(i * width - 1, 0, 1, down);
     if (width >= 14 && height >= 13) numbers(context, dark);
     ground(context, pick);
@@ -771,7 +782,6 @@ function createMap(view) {
     mode.set(view.state.mode);
     zoom.set(view.state.zoom);
     const across = frame.clientWidth;
-    if (!across) return;
     const gutter = 56;
     const height = Math.min(Math.max(Math.floor(288 / rows), 5), 20);
     const fit = Math.floor((across - gutter) / store.n);
@@ -887,9 +897,10 @@ function createPictures(view) {
       const figure = h("figure", { "data-image": index }, frame,
         h("figcaption", {}, h("span", { class: "tv-name" }, imageName(store, index)), share, meter));
       figure.style.setProperty("--tv-aspect", image.width / image.height);
-      return { figure, frame, canvas, share, fill };
+      return { figure, frame, canvas, share, meter, fill };
     });
     grid.replaceChildren(...figures.map(({ figure }) => figure));
+    grid.style.setProperty("--tv-height", figures.length > 2 ? "150px" : "260px");
   }
 
   function patchAt(event, index) {
@@ -927,6 +938,13 @@ function createPictures(view) {
     strength.value = Math.round(100 * view.state.strength);
   }
 
+  /** Cells of all pictures; kept with the map, because a word is often looked at twice. */
+  function shapesOf(map, how) {
+    map.shapes ??= {};
+    map.shapes[how] ??= store.images.map((image, index) => cellsOf(image, map.decoded[index], how));
+    return map.shapes[how];
+  }
+
   /** One sentence when there is nothing to paint. */
   function obstacle(token, map) {
     if (!store.attentionInfo) return store.done ? "No attention was captured in this trace." : "";
@@ -951,14 +969,15 @@ function createPictures(view) {
     lead.textContent = why;
     lead.hidden = !why;
     legend.hidden = !live;
-    const shapes = live ? store.images.map((image, i) => cellsOf(image, live.decoded[i], view.paint())) : [];
+    const shapes = live ? shapesOf(live, view.paint()) : [];
     const peak = Math.max(0, ...shapes.map((shape) => shape.peak));
     store.images.forEach((image, index) => {
-      const { canvas, share, fill } = figures[index];
+      const { canvas, share, meter, fill } = figures[index];
       const seen = live?.images[index];
       share.textContent = seen ? `${percent(seen.tiles + seen.thumbnail)} of attention` : "";
       share.title = seen ? `tiles ${percent(seen.tiles)}, thumbnail ${percent(seen.thumbnail)}` : "";
       fill.style.inlineSize = seen ? `${100 * (seen.tiles + seen.thumbnail)}%` : "0";
+      meter.style.visibility = seen ? "visible" : "hidden"; // the place stays, so that nothing jumps
       veil(canvas, image, shapes[index], peak);
       outline(canvas, image, store.patchOf.get(token), index);
     });
@@ -1040,13 +1059,14 @@ function themeOf(root) {
 }
 
 const ATTENTION_PATIENCE = 5000; // ms until an unanswered question may be asked again
+const HIDDEN_PATIENCE = 300; // ms until a hidden view looks whether it is shown
 
 /**
  * Show a store in an element.
  *
  * options.store: a TraceStore (a new one otherwise); options.css: style text put beside the view;
- * options.onChange({run, selected, selected_layer, attention_layer, attention_head, expert, source}): a person chose;
- * options.requestAttention({run, token, layer, head}): promise of an `attn` message, or of nothing if it comes alone.
+ * options.onChange({run, selected, selected_layer, attention_layer, attention_head, expert, source}): a choice;
+ * options.requestAttention({run, token, layer, head}): promise of an `attn` message, or of nothing if it comes later.
  * Returns {root, store, set, destroy}; set takes the same names as onChange gives and calls nobody back.
  */
 export function createTraceView(element, options = {}) {
@@ -1057,6 +1077,7 @@ export function createTraceView(element, options = {}) {
     mode: null, zoom: "fit",
   };
   let frame = 0;
+  let later = 0;
   let run = null;
   let asked = null;
   let refused = null;
@@ -1071,8 +1092,12 @@ export function createTraceView(element, options = {}) {
     current: () => (state.hover >= 0 ? state.hover : state.selected >= 0 ? state.selected : newest()),
     attentionLayer: () => (store.attentionInfo?.layers.includes(state.attentionLayer)
       ? state.attentionLayer : store.attentionInfo?.default ?? -1),
-    paint: () => state.paint ?? (store.images.some((image) => image.thumbnail.includes(1)) ? "thumbnail" : "tiles"),
+    paint: () => state.paint ?? (store.images.some(({ thumbnail }) => thumbnail.includes(1)) ? "thumbnail" : "tiles"),
     attention: () => store.attention(view.current(), view.attentionLayer(), state.attentionHead),
+    titleOf(token) {
+      const whole = view.words.wholePicture(token);
+      return whole ? imageName(store, whole.image) : nameOf(store, token);
+    },
     hover(token) {
       if (token === state.hover) return;
       state.hover = token;
@@ -1154,36 +1179,36 @@ export function createTraceView(element, options = {}) {
   }
 
   function describe(token) {
-    const facts = [`token ${token}`, store.generated(token) ? "generated" : "prompt"];
+    const whole = view.words.wholePicture(token);
+    const facts = [whole ? `tokens ${whole.first} to ${whole.last}` : `token ${token}`, store.generated(token) ? "generated" : "prompt"];
     const logprob = store.logprob.data[token];
-    if (store.generated(token) && Number.isFinite(logprob)) facts.push(`probability ${Math.exp(logprob).toFixed(2)}`);
+    if (Number.isFinite(logprob)) facts.push(`probability ${Math.exp(logprob).toFixed(2)}`);
     return facts.join(" · ");
   }
 
   function speak() {
     const token = state.selected;
     if (token < 0 || token >= store.n) return void (announced = live.textContent = "");
-    const span = view.words.span(token);
-    if (span.image >= 0 && span.first === token) {
-      const size = span.last - span.first + 1;
-      return void (live.textContent = `Chosen: ${imageName(store, span.image)}, ${size} tokens.`);
-    }
     const few = store.layers.length <= 8;
     const layers = [...store.layers.entries()].filter(([, layer]) => few || layer === state.layer);
+    if (view.words.wholePicture(token)) layers.length = 0; // its squares went to many experts: see the table
     const routing = layers.map(([m, layer]) => `layer ${layer}: ${routingOf(store, token, m)}`);
     const map = store.attention(token, view.attentionLayer(), state.attentionHead);
     const seen = map?.decoded ? map.images : [];
     const looked = seen.map((share, i) =>
       `${imageName(store, i)} ${percent(share.tiles + share.thumbnail)} of attention`);
-    const sentence = `Chosen: ${[`${nameOf(store, token)}, ${describe(token)}`, ...routing, ...looked].join(". ")}.`;
+    const word = `Chosen: ${view.titleOf(token)}, ${describe(token)}`;
+    const sentence = `${[word, ...routing, ...looked].join(". ")}.`;
     if (sentence !== announced) live.textContent = sentence;
     announced = sentence;
   }
 
   function draw() {
     frame = 0;
+    // hidden, for a moment or in another tab: nothing can be measured, and no observer is sure to tell the end of it
+    if (!root.clientWidth) return void (later = setTimeout(view.schedule, HIDDEN_PATIENCE));
     if (run !== store.run) {
-      if (run !== null) Object.assign(state, { hover: -1, selected: -1 }); // the choice was of another conversation
+      if (run !== null) Object.assign(state, { hover: -1, selected: -1 }); // chosen in another answer
       run = store.run;
     }
     state.mode ??= store.run === null ? null : store.experts <= MANY_EXPERTS ? "expert" : "same";
@@ -1193,7 +1218,7 @@ export function createTraceView(element, options = {}) {
     const token = view.current();
     view.words.draw();
     if (store.n) {
-      readout.replaceChildren(h("strong", { dir: "auto" }, nameOf(store, token)), h("span", {}, describe(token)));
+      readout.replaceChildren(h("strong", { dir: "auto" }, view.titleOf(token)), h("span", {}, describe(token)));
       view.pictures.draw(token);
       view.experts.draw(token);
       view.map.draw(token);
@@ -1216,7 +1241,8 @@ export function createTraceView(element, options = {}) {
   view.schedule();
 
   const names = {
-    selected: "selected", selected_layer: "layer", attention_layer: "attentionLayer", attention_head: "attentionHead",
+    selected: "selected", selected_layer: "layer",
+    attention_layer: "attentionLayer", attention_head: "attentionHead",
   };
   return {
     root, store,
@@ -1229,6 +1255,7 @@ export function createTraceView(element, options = {}) {
     },
     destroy() {
       cancelAnimationFrame(frame);
+      clearTimeout(later);
       stop();
       sizes.disconnect();
       themes.disconnect();

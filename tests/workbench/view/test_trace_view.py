@@ -67,7 +67,9 @@ def test_the_keyboard_goes_word_by_word_to_the_ends_and_lets_go(shown: Page, tra
     active = strip.get_attribute("aria-activedescendant")
     expect(shown.locator(f"[id='{active}']")).to_have_text("<|begin_of_text|>")
     shown.keyboard.press("ArrowDown")
-    wait_for_token(shown, trace.tokens.index("<|image_start|>"))
+    wait_for_token(shown, int(trace.generated_index[0]) - 4)  # the header of the line below
+    shown.keyboard.press("ArrowUp")
+    wait_for_token(shown, 0)
     shown.keyboard.press("Escape")
     wait_for_token(shown, RED)
     expect(shown.locator('[aria-selected="true"]')).to_have_count(0)
@@ -95,7 +97,9 @@ def test_image_tokens_are_folded_into_numbered_chips(shown: Page, trace: Trace):
 
 def test_a_chosen_picture_tells_how_many_squares_each_expert_took(shown: Page, trace: Trace):
     shown.locator(".tv-chip").nth(1).click()
-    wait_for_token(shown, int(np.flatnonzero(trace.image_index == 1)[0]))
+    first, *_, last = np.flatnonzero(trace.image_index == 1).tolist()
+    wait_for_token(shown, first)
+    expect(shown.locator(".tv-readout")).to_have_text(f"image 2tokens {first} to {last} · prompt")
     patches = (trace.image_index == 1) & (trace.modality == 1)
     experts, counts = np.unique(trace.routed_experts[patches, 0, 0], return_counts=True)
     told = experts_shown(shown)[0]
