@@ -47,7 +47,8 @@ class Reply:
         return self.text
 
     def __repr__(self) -> str:
-        return f"Reply({self.text!r}, {self.finish_reason}, {self.trace!r})"
+        text = self.text if len(self.text) <= 100 else self.text[:97] + "..."
+        return f"Reply({text!r}, {self.finish_reason}, {self.trace!r})"
 
 
 @dataclass(frozen=True)
@@ -110,9 +111,11 @@ class Run:
     def trace(self, generated: int | None = None) -> Trace:
         """The trace of the first `generated` answer tokens; everything so far by default."""
         steps = self.capture.steps[:generated]
-        whole = self.done and len(steps) == len(self.capture.steps)
         text = "".join(step.text for step in steps)
-        return self.capture.trace(len(steps), text, self.finish_reason if whole else None)
+        reason = steps[-1].finish_reason if steps else None
+        if self.done and len(steps) == len(self.capture.steps):
+            reason = self.finish_reason
+        return self.capture.trace(len(steps), text, reason)
 
     def __iter__(self) -> Iterator[StreamedToken]:
         """Tokens from the first on, waiting for those to come; raises what stopped the run, if anything."""
