@@ -8,25 +8,32 @@ Everything the page loads comes from this machine, and a content security policy
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import os
+import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
 import workbench as wb
 from apps import examples
 from apps.handlers import Desk, Frame, Refusal, sampling
-from apps.page import CSS, LocalOnly, blank, header, notice, theme, trace_view
+from apps.page import CSS, LocalOnly, blank, header, notice, status, theme, trace_view
 
 LARGEST_FILE = "25mb"
 SECONDS_A_PICTURE_IS_KEPT = 24 * 3600
 PORTS_TRIED = 20
+
+WELCOME = (
+    "**Show up to five pictures and ask about them.** Beside the answer you will see, for every word, which "
+    "experts each layer used and where on the pictures the model looked. Or begin with one of these:"
+)
 
 Update = dict[gr.components.Component, Any]
 
@@ -44,7 +51,9 @@ class Page:
         self.longest_answer = longest_answer
         with gr.Row(elem_id="workbench"):
             with gr.Column(scale=5, min_width=320, elem_id="talk"):
-                gr.HTML(header(desk.session.name), elem_id="header", padding=False)
+                with gr.Row(elem_id="top"):
+                    gr.HTML(header(desk.session.name), elem_id="header", padding=False)
+                    self.new = gr.Button("New conversation", size="sm", scale=0, min_width=140, elem_id="new")
                 self._lay_out_talk()
             with gr.Column(scale=6, min_width=320, elem_id="look"):
                 self.view = trace_view(desk, "trace")
@@ -58,7 +67,7 @@ class Page:
             layout="bubble",
             buttons=["copy"],
             feedback_options=None,
-            placeholder="Show up to five pictures, ask about them, and watch the answer being made.",
+            placeholder=WELCOME,
             examples=[
                 {"text": card.text, "files": [str(path) for path in card.pictures]} for card in self.cards
             ],
@@ -77,15 +86,13 @@ class Page:
             autofocus=True,
         )
         self.notice = gr.HTML(elem_id="notice", padding=False)
-        with gr.Row(elem_id="foot"):
-            self.status = gr.HTML(elem_id="status", padding=False)
-            self.new = gr.Button("New conversation", size="sm", scale=0, min_width=150, elem_id="new")
+        self.status = gr.HTML(status(""), elem_id="status", padding=False)
         with gr.Accordion("Settings", open=False, elem_id="settings"):
             self.settings = [
-                gr.Slider(0, 2, 0, step=0.05, label="Temperature", info="0: always the likeliest word"),
-                gr.Slider(0.05, 1, 1, step=0.05, label="Top-p", info="1: all words take part in the draw"),
+                gr.Slider(0, 2, 0, step=0.05, label="Temperature", info="0: the likeliest word"),
+                gr.Slider(0.05, 1, 1, step=0.05, label="Top-p", info="1: all words are drawn from"),
                 gr.Slider(1, 2048, self.longest_answer, step=1, label="Longest answer", info="in tokens"),
-                gr.Number(None, label="Seed", precision=0, info="a number repeats a draw"),
+                gr.Textbox("", label="Seed", info="a number repeats a draw", max_lines=1),
             ]
 
     def connect(self, demo: gr.Blocks) -> None:
@@ -100,8 +107,7 @@ class Page:
             self.chat.example_select(self.send_example, self.settings, shown, **writing),
         ]
         self.box.stop(self.stop, None, None, queue=False, **quiet)
-        self.chat.undo(self.undo, None, [self.chat, self.box, self.notice], queue=False, **quiet)
-        self.chat.clear(self.clear, None, shown, queue=False, cancels=answers, **quiet)
+        self.chat.undo(self.undo, None, shown, queue=False, **quiet)
         self.new.click(self.clear, None, shown, queue=False, cancels=answers, **quiet)
         demo.unload(self.leave)
 
@@ -111,7 +117,7 @@ class Page:
         temperature: float,
         top_p: float,
         most: float,
-        seed: float | None,
+        seed: str,
         request: gr.Request,
     ) -> Iterator[Update]:
         """Answer what stands in the composer."""
@@ -127,7 +133,7 @@ class Page:
         temperature: float,
         top_p: float,
         most: float,
-        seed: float | None,
+        seed: str,
         chosen: gr.SelectData,
         request: gr.Request,
     ) -> Iterator[Update]:
@@ -142,7 +148,7 @@ class Page:
         )
 
     def retry(
-        self, temperature: float, top_p: float, most: float, seed: float | None, request: gr.Request
+        self, temperature: float, top_p: float, most: float, seed: str, request: gr.Request
     ) -> Iterator[Update]:
         """Answer the last message again."""
         yield from self._frames(
@@ -156,7 +162,7 @@ class Page:
                 update: Update = {
                     self.chat: frame.chat,
                     self.view: json.dumps(frame.view),
-                    self.status: frame.status,
+                    self.status: status(frame.status, frame.pictures),
                 }
                 if not started:
                     update[self.notice] = notice("")
@@ -176,7 +182,13 @@ class Page:
         """Put the last message back into the composer."""
         text, files, chat = self.desk.undo(request.session_hash)
         draft = {"text": text, "files": files}
-        return {self.chat: chat, self.box: gr.update(value=draft), self.notice: notice("")}
+        shown = self.desk.conversation(request.session_hash).pictures
+        return {
+            self.chat: chat,
+            self.box: gr.update(value=draft),
+            self.notice: notice(""),
+            self.status: status("", shown),
+        }
 
     def clear(self, request: gr.Request) -> Update:
         """Begin a new conversation; a draft stays."""
@@ -185,7 +197,7 @@ class Page:
         return {
             self.chat: [],
             self.view: json.dumps(blank()),
-            self.status: "",
+            self.status: status(""),
             self.notice: notice(""),
             self.box: box,
         }
@@ -199,18 +211,26 @@ def build(session: wb.Session, longest_answer: int = 256) -> gr.Blocks:
     """The page for one model, with the `desk` that serves its visitors; `launch` shows it."""
     # Gradio would look for a newer version of itself, and report its use
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    pictures = Path(get_upload_folder()) / "moe-workbench-examples"
-    pictures.mkdir(parents=True, exist_ok=True)
+    folder = private_folder()
+    # by default all Gradio programs share one folder, and whichever ends first deletes the others' pictures
+    os.environ.setdefault("GRADIO_TEMP_DIR", str(folder / "uploads"))
     with gr.Blocks(
         title="moe-workbench",
         fill_width=True,
         analytics_enabled=False,
         delete_cache=(3600, SECONDS_A_PICTURE_IS_KEPT),
     ) as demo:
-        page = Page(Desk(session), examples.draw(pictures), longest_answer)
+        page = Page(Desk(session), examples.draw(folder), longest_answer)
         page.connect(demo)
     demo.desk = page.desk
     return demo.queue(max_size=64)
+
+
+def private_folder() -> Path:
+    """A folder that only this user can read, and that is gone when the program ends."""
+    folder = Path(tempfile.mkdtemp(prefix="moe-workbench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def launch(demo: gr.Blocks, host: str, port: int, **options: Any) -> str:

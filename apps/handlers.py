@@ -76,9 +76,10 @@ class Conversation:
 
 @dataclass(frozen=True)
 class Frame:
-    """What a page shows next: the chat, a message for the trace view, one line of numbers."""
+    """What a page shows next: the chat and its pictures, a message for the view, one line of numbers."""
 
     chat: list[dict]
+    pictures: int
     view: Message
     status: str
     done: bool = False
@@ -207,20 +208,31 @@ class Desk:
         feed, seen = Feed(run.id, answer.started), 0
         try:
             trace = run.trace()
-            yield Frame(conversation.chat(), feed.next(trace), f"Reading {prompt_size(trace)} …")
+            yield Frame(
+                conversation.chat(),
+                conversation.pictures,
+                feed.next(trace),
+                f"Reading {prompt_size(trace)} …",
+            )
             while not run.done and not run.cancelled.wait(SECONDS_BETWEEN_FRAMES):
                 if len(run.capture.steps) > seen:
                     trace = run.trace()
                     seen = len(trace.generated_index)
                     note(conversation, run, trace)
-                    yield Frame(conversation.chat(), feed.next(trace), status(trace))
+                    yield frame(conversation, feed.next(trace), status(trace))
         finally:
             # the page may have gone away at any of the yields
             run.cancel()
             answer.finish()
             note(conversation, run, answer.trace(), ended=True)
         trace = answer.trace()
-        yield Frame(conversation.chat(), feed.next(trace, done=True), status(trace, run), done=True)
+        yield Frame(
+            conversation.chat(),
+            conversation.pictures,
+            feed.next(trace, done=True),
+            status(trace, run),
+            done=True,
+        )
 
     def _start(self, turns: list[Turn], settings: SamplingParams) -> Run:
         pictures = [path for turn in turns for path in turn.pictures]
@@ -235,6 +247,11 @@ class Desk:
             return self.session.start(messages(turns), settings)
         except ValueError as error:
             raise Refusal(sentence(error)) from error
+
+
+def frame(conversation: Conversation, view: Message, line: str, done: bool = False) -> Frame:
+    """What to show of a conversation now."""
+    return Frame(conversation.chat(), conversation.pictures, view, line, done)
 
 
 def note(conversation: Conversation, run: Run, trace: Trace, ended: bool = False) -> None:
@@ -279,18 +296,18 @@ def picture(path: Path) -> Image.Image:
         raise Refusal(words) from error
 
 
-def sampling(temperature: float, top_p: float, max_tokens: float, seed: float | None) -> SamplingParams:
+def sampling(temperature: float, top_p: float, max_tokens: float, seed: str | None) -> SamplingParams:
     """Settings as a form gives them.
 
     Raises:
         Refusal: one is out of its range; says which and what is expected.
     """
     try:
-        whole = None if seed is None else int(seed)
+        whole = int(seed) if (seed or "").strip() else None
         return SamplingParams(
             temperature=float(temperature), top_p=float(top_p), max_tokens=int(max_tokens), seed=whole
         )
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
         raise Refusal(f"A setting does not fit: {sentence(error)}") from error
 
 
@@ -301,25 +318,24 @@ def sentence(error: Exception) -> str:
 
 
 def prompt_size(trace: Trace) -> str:
-    """ "412 tokens, 375 of them from 2 pictures"."""
+    """ "412 tokens, 375 of them for 2 pictures"."""
     tokens = len(trace) - len(trace.generated_index)
-    of_pictures = int((trace.image_index >= 0).sum())
     if not trace.images:
         return f"{tokens:,} tokens"
     pictures = "1 picture" if len(trace.images) == 1 else f"{len(trace.images)} pictures"
-    return f"{tokens:,} tokens, {of_pictures:,} of them from {pictures}"
+    return f"{tokens:,} tokens, {int((trace.image_index >= 0).sum()):,} of them for {pictures}"
 
 
 def status(trace: Trace, run: Run | None = None) -> str:
     """The line of numbers under a conversation; with the run, also how it ended."""
-    parts = [f"{prompt_size(trace)} read", f"{len(trace.generated_index):,} written"]
+    parts = [f"Read {prompt_size(trace)}", f"wrote {len(trace.generated_index):,}"]
     speed = trace.meta["tokens_per_second"]
     if speed:
         parts.append(f"{speed:.0f} tokens/s" if speed >= 10 else f"{speed:.1f} tokens/s")
     if run is not None and run.error is not None:
         parts.append("broken off")
     elif run is not None and run.finish_reason == "length":
-        parts.append("the answer reached its length limit (see Settings)")
+        parts.append("longest answer reached (see Settings)")
     elif run is not None and run.finish_reason != "stop":
         parts.append("stopped")
     return " · ".join(parts)

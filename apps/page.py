@@ -95,6 +95,11 @@ def notice(sentence: str) -> str:
     return f'<p role="alert">{html.escape(sentence)}</p>' if sentence else ""
 
 
+def status(line: str, pictures: int = 0) -> str:
+    """The quiet line under the composer; pictures in the composer are numbered on from those shown."""
+    return f"<style>#composer {{ --pictures-shown: {pictures} }}</style><p>{html.escape(line)}</p>"
+
+
 def theme() -> gr.themes.Base:
     """Quiet, with the fonts of the system: nothing to download, light or dark as the system is."""
     return gr.themes.Base(

@@ -103,7 +103,7 @@ def test_an_example_works_at_one_click_and_the_view_shows_its_trace(visit, app):
     written = visit.locator("#trace .tv-token[data-generated]")
     assert [int(word.get_attribute("data-token")) for word in written.all()] == trace.generated_index.tolist()
     assert visit.locator("#chat .bot-row").inner_text().strip() != ""
-    assert f"{WORDS} written" in visit.locator("#status").inner_text()
+    assert f"wrote {WORDS}" in visit.locator("#status").inner_text()
 
 
 def test_a_word_chosen_by_click_or_by_keyboard_shows_its_experts_and_its_gaze(visit, app):

@@ -60,7 +60,7 @@ def test_an_answer_grows_frame_by_frame_and_its_trace_says_the_same(desk, pictur
     assert answer == trace.text != ""
     assert len(trace.generated_index) == 6
     assert (trace.routed_experts >= 0).all()
-    assert "6 written" in frames[-1].status and "from 1 picture read" in frames[-1].status
+    assert "wrote 6" in frames[-1].status and "for 1 picture" in frames[-1].status
 
 
 def test_the_views_messages_add_up_to_the_trace(desk, picture):
@@ -158,8 +158,8 @@ def test_special_tokens_in_a_question_are_ordinary_text(desk):
 
 
 BAD_SETTINGS = (
-    (-1, 1, 9, None), (0, 0, 9, None), (0, 1, 0, None), (0, 1, 9, -4),
-    ("warm", 1, 9, None), (0, 1, None, None), (0, 1, float("inf"), None),
+    (-1, 1, 9, ""), (0, 0, 9, ""), (0, 1, 0, ""), (0, 1, 9, "-4"), (0, 1, 9, "lucky"),
+    ("warm", 1, 9, ""), (0, 1, None, ""), (0, 1, float("inf"), ""),
 )  # fmt: skip
 
 
@@ -169,8 +169,9 @@ def test_a_setting_out_of_range_is_refused(settings):
         sampling(*settings)
 
 
-def test_settings_reach_the_model(session):
-    assert sampling(0.6, 0.9, 12, 7) == SamplingParams(temperature=0.6, top_p=0.9, max_tokens=12, seed=7)
+def test_settings_are_those_of_the_model():
+    assert sampling(0.6, 0.9, 12, " 7 ") == SamplingParams(temperature=0.6, top_p=0.9, max_tokens=12, seed=7)
+    assert sampling(0, 1, 12, "") == SamplingParams(max_tokens=12)
 
 
 def test_stop_ends_an_answer_within_one_token_and_keeps_what_was_said(desk, session):
@@ -180,7 +181,7 @@ def test_stop_ends_an_answer_within_one_token_and_keeps_what_was_said(desk, sess
         assert gate.arrived.wait(30)
         desk.stop("ada")
         last = list(frames)[-1]
-    assert last.done and "stopped" in last.status and "4 written" in last.status
+    assert last.done and "stopped" in last.status and "wrote 4" in last.status
     assert said(last)[1][1] == desk.shelf.get(last.view["run"]).trace().text != ""
     assert ask(desk, "Go on?")[-1].done
 
@@ -265,7 +266,7 @@ def test_an_engine_that_breaks_off_says_so_in_the_chat_and_goes_on(desk, session
     assert last.done and "broken off" in last.status
     assert "the card is full" in caplog.text
     after = ask(desk, "And now?")[-1]
-    assert "6 written" in after.status
+    assert "wrote 6" in after.status
     # the sentence was for the person: the model is not told that it said it
     assert "broke off" not in "".join(desk.shelf.get(after.view["run"]).trace().tokens)
 
