@@ -108,6 +108,7 @@ class Page:
         ]
         self.box.stop(self.stop, None, None, queue=False, **quiet)
         self.chat.undo(self.undo, None, shown, queue=False, **quiet)
+        self.chat.select(self.reopen, None, [self.view], queue=False, **quiet)
         self.new.click(self.clear, None, shown, queue=False, cancels=answers, **quiet)
         demo.unload(self.leave)
 
@@ -177,6 +178,13 @@ class Page:
     def stop(self, request: gr.Request) -> None:
         """Stop the answer; its own stream tells the page."""
         self.desk.stop(request.session_hash)
+
+    def reopen(self, chosen: gr.SelectData, request: gr.Request) -> Update:
+        """Show the trace of the answer that was clicked, or of the answer to the question that was."""
+        message = None
+        if isinstance(chosen.index, int):
+            message = self.desk.reopen(request.session_hash, chosen.index // 2)
+        return {} if message is None else {self.view: json.dumps(message)}
 
     def undo(self, request: gr.Request) -> Update:
         """Put the last message back into the composer."""

@@ -286,6 +286,18 @@ def test_a_new_conversation_begins_empty(visit, app):
     assert len(answered(visit, app).images) == 3
 
 
+def test_a_click_on_an_earlier_answer_shows_its_trace_again(visit, app):
+    example(visit)
+    first = answered(visit, app)
+    ask(visit, "And now?")
+    second = answered(visit, app, answers=2)
+    for row, trace in ((0, first), (1, second)):
+        visit.locator("#chat .bot-row .md").nth(row).click()
+        visit.wait_for_selector(f"#trace .tv[data-n='{len(trace)}']")
+        visit.locator("#trace .tv-words").press("End")
+        assert_experts_are_those_of(visit, trace, len(trace) - 1)
+
+
 def test_undo_brings_the_message_and_its_pictures_back_to_the_composer(visit, app):
     example(visit)
     answered(visit, app)
