@@ -208,3 +208,14 @@ test("an empty answer ends the asking, and the next message starts it again", as
   receive(append(7, 8));
   assert.equal(asked, 2);
 });
+
+test("a question that stays unanswered is asked again", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const store = storeWith(reset("a", 1), append(0, 4));
+  const asked = [];
+  createReceiver(store, (question) => { asked.push(question); return new Promise(() => {}); })(append(6, 7));
+  assert.equal(asked.length, 1);
+  context.mock.timers.tick(5000);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(asked.length, 2);
+});

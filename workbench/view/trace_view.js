@@ -148,6 +148,11 @@ export class TraceStore {
   }
 }
 
+const ANSWER_PATIENCE = 5000; // ms until an unanswered question is asked again
+
+/** Resolves to undefined when an answer is overdue. */
+const overdue = () => new Promise((resolve) => setTimeout(resolve, ANSWER_PATIENCE).unref?.());
+
 /** Takes messages for a store and asks for what is missing; always chases the newest target. */
 export function createReceiver(store, pull) {
   let target = null;
@@ -160,9 +165,9 @@ export function createReceiver(store, pull) {
       while (behind()) {
         const { run } = target;
         const before = store.run === run ? store.settled : -1;
-        const answer = await pull({ run, from: Math.max(before, 0) });
-        if (target.run !== run) continue; // overtaken by a newer run while we waited
-        if (answer && answer.run === run) store.apply(answer);
+        const answer = await Promise.race([pull({ run, from: Math.max(before, 0) }), overdue()]);
+        if (target.run !== run || answer === undefined) continue; // overtaken by a newer run, or overdue
+        if (answer?.run === run) store.apply(answer);
         const after = store.run === run ? store.settled : -1;
         if (after <= before) return; // nothing came: the next message tries again
       }
@@ -386,9 +391,7 @@ function createWords(view) {
     owner[i] = joins ? options.length - 1 : options.length;
     if (joins) {
       previous.last = i;
-      const size = `${i - previous.first + 1} tokens`;
-      previous.element.querySelector(".tv-count").textContent = size;
-      previous.element.setAttribute("aria-label", `${imageName(store, image)}, ${size}`);
+      previous.element.querySelector(".tv-count").textContent = `${i - previous.first + 1} tokens`;
       return;
     }
     const element = image >= 0 ? chip(image) : word(i);
@@ -406,7 +409,7 @@ function createWords(view) {
   function chip(image) {
     return h("span", { class: "tv-chip", role: "option", "aria-selected": "false", dir: "ltr" },
       h("img", { src: store.images[image].src, alt: "" }),
-      h("span", {}, imageName(store, image)), h("span", { class: "tv-count" }, "1 token"));
+      h("span", {}, imageName(store, image)), " ", h("span", { class: "tv-count" }, "1 token"));
   }
 
   function word(i) {
@@ -466,7 +469,7 @@ function createWords(view) {
     const option = options[optionOf(token)];
     return option && option.image >= 0 && option.first === token ? option : null;
   }
-  const element = h("section", { "aria-label": "Words" }, h("h3", {}, "Words"), list, legend);
+  const element = h("section", { "aria-label": "Words" }, h("h2", {}, "Words"), list, legend);
   return { element, draw, reveal, wholePicture };
 }
 
@@ -474,7 +477,7 @@ function createWords(view) {
 
 function createExperts(view) {
   const { store } = view;
-  const heading = h("h3", {}, "Experts");
+  const heading = h("h2", {}, "Experts");
   const lead = h("p", { class: "tv-lead" });
   const body = h("tbody");
   const table = h("table", {},
@@ -725,8 +728,9 @@ function createMap(view) {
       context.fillStyle = pick(answer ? "--tv-accent" : name === "prompt" ? "--tv-line" : "--tv-soft");
       context.fillRect(start * width, down + 3, (stop - start) * width - 1, answer ? 4 : 3);
       context.fillStyle = pick("--tv-soft");
-      if (name !== "prompt" && context.measureText(name).width < (stop - start) * width + (answer ? 40 : -2)) {
-        context.fillText(name, start * width, down + 9);
+      const size = context.measureText(name).width;
+      if (answer || (name !== "prompt" && size < (stop - start) * width)) {
+        context.fillText(name, Math.min(start * width, to * width - size), down + 9);
       }
       start = stop;
     }
@@ -810,7 +814,7 @@ function createMap(view) {
   }
 
   const section = h("section", { "aria-label": "Overview of experts" },
-    h("div", { class: "tv-head" }, h("h3", {}, "Every word in every layer"), mode.row, zoom.row),
+    h("div", { class: "tv-head" }, h("h2", {}, "Every word in every layer"), mode.row, zoom.row),
     frame, readout, legend);
   return { element: section, draw, reveal, watch: frame };
 }
@@ -854,7 +858,7 @@ function cellsOf(image, values, paint) {
 
 function createPictures(view) {
   const { store } = view;
-  const heading = h("h3", {}, "Pictures");
+  const heading = h("h2", {}, "Pictures");
   const lead = h("p", { class: "tv-lead" });
   const grid = h("div", { class: "tv-pictures" });
   const note = h("p", { class: "tv-note" });
@@ -1058,7 +1062,6 @@ function themeOf(root) {
   return window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
 }
 
-const ATTENTION_PATIENCE = 5000; // ms until an unanswered question may be asked again
 const HIDDEN_PATIENCE = 300; // ms until a hidden view looks whether it is shown
 
 /**
@@ -1166,9 +1169,8 @@ export function createTraceView(element, options = {}) {
     if (!answerable || view.attention() || asked || refused === key) return;
     asked = key;
     refused = null;
-    const patience = new Promise((resolve) => setTimeout(resolve, ATTENTION_PATIENCE));
     const question = { run: store.run, token, layer, head: state.attentionHead };
-    Promise.race([options.requestAttention(question), patience])
+    Promise.race([options.requestAttention(question), overdue()])
       .then((answer) => { if (answer) store.apply(answer); })
       .catch((error) => console.warn("trace view: could not fetch the attention", error))
       .finally(() => {
@@ -1290,18 +1292,12 @@ export default function widget() {
   let receive = null;
   return {
     initialize({ model }) {
-      const answers = new Set();
-      const pull = (question) => new Promise((resolve) => {
-        answers.add(resolve);
+      let answer = null;
+      receive = createReceiver(store, (question) => new Promise((resolve) => {
+        answer = resolve;
         model.send({ type: "pull", ...question });
-        setTimeout(() => { answers.delete(resolve); resolve(null); }, ATTENTION_PATIENCE);
-      });
-      receive = createReceiver(store, pull);
-      const onMessage = ({ pulled, message }) => {
-        if (!pulled) return receive(message);
-        for (const resolve of answers) resolve(message);
-        answers.clear();
-      };
+      }));
+      const onMessage = ({ pulled, message }) => (pulled ? answer?.(message) : receive(message));
       const onSnapshot = () => receive(model.get("_snapshot"));
       model.on("msg:custom", onMessage);
       model.on("change:_snapshot", onSnapshot);
