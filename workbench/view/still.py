@@ -22,7 +22,7 @@ VEIL = LinearSegmentedColormap.from_list("veil", [(*NIGHT, 0.75), (*NIGHT, 0.0)]
 def still_png(trace: Trace) -> bytes:
     """The pictures with the attention of one word, and the experts of all words, as a PNG."""
     pictures, layers = len(trace.images), len(trace.moe_layers)
-    heights = ([2.6] if pictures else []) + ([0.5 + 0.16 * min(layers, 24)] if layers else [])
+    heights = ([2.6] if pictures else []) + ([max(1.4, 0.5 + 0.16 * min(layers, 24))] if layers else [])
     figure = Figure(figsize=(8, 0.6 + sum(heights) + 0.5 * len(heights)), layout="constrained")
     figure.suptitle(_shorten(trace.text or "(no answer)", 160), x=0.01, ha="left", fontsize=11, wrap=True)
     rows = []
@@ -60,13 +60,20 @@ def _draw_picture(axes: Axes, trace: Trace, index: int, token: int | None) -> No
         patches = (trace.image_index == index) & (trace.modality == PATCH)
         word = _shorten(trace.tokens[token].strip(), 20)
         title += f": {row[patches].sum():.0%} of the attention of {word!r}"
-        small = trace.is_thumbnail if trace.is_thumbnail[patches].any() else ~trace.is_thumbnail
-        brightest = row[(trace.modality == PATCH) & small].max(initial=1e-9)
-        for i in np.flatnonzero(patches & small):
+        painted = _painted(trace)
+        brightest = row[painted].max(initial=1e-9)  # of all pictures, so that they can be compared
+        for i in np.flatnonzero(patches & painted):
             x0, y0, x1, y1 = trace.patch_box[i]
             if not np.isnan(x0):
                 axes.fill([x0, x1, x1, x0], [y0, y0, y1, y1], color=VEIL(row[i] / brightest), linewidth=0)
     axes.set_title("\n".join(textwrap.wrap(title, 30)), fontsize=9)
+
+
+def _painted(trace: Trace) -> np.ndarray:
+    """Which tokens are patches of the cut to show: the thumbnail, or the only tile of a small picture."""
+    patches = trace.modality == PATCH
+    with_thumbnail = np.unique(trace.image_index[trace.is_thumbnail])
+    return patches & (trace.is_thumbnail | ~np.isin(trace.image_index, with_thumbnail))
 
 
 def _draw_experts(axes: Axes, trace: Trace) -> None:
@@ -74,13 +81,20 @@ def _draw_experts(axes: Axes, trace: Trace) -> None:
     axes.set_facecolor("#dddddd")
     if trace.num_experts <= MANY_EXPERTS:
         colours = ListedColormap(colormaps["tab20"].colors[: trace.num_experts])
-        drawn = axes.imshow(chosen, aspect="auto", cmap=colours, vmin=-0.5, vmax=trace.num_experts - 0.5)
+        drawn = axes.imshow(
+            chosen,
+            aspect="auto",
+            interpolation="nearest",
+            cmap=colours,
+            vmin=-0.5,
+            vmax=trace.num_experts - 0.5,
+        )
         label, ticks = "expert", range(trace.num_experts)
     else:
         gates = np.ma.masked_where(chosen.mask, trace.routed_weights[:, :, 0].T.astype(np.float32))
-        drawn = axes.imshow(gates, aspect="auto", cmap="Blues", vmin=0, vmax=1)
+        drawn = axes.imshow(gates, aspect="auto", interpolation="nearest", cmap="Blues", vmin=0, vmax=1)
         label, ticks = "gate", [0, 0.5, 1]
-    axes.figure.colorbar(drawn, ax=axes, label=label, ticks=ticks)
+    axes.figure.colorbar(drawn, ax=axes, label=label, ticks=ticks).ax.tick_params(labelsize=7)
     every = -(-len(trace.moe_layers) // 12)
     axes.set_yticks(range(0, len(trace.moe_layers), every), trace.moe_layers[::every])
     starts = _starts(trace)
