@@ -1,0 +1,107 @@
+"""Make the README's two pictures again: the chat page, and the first notebook in JupyterLab.
+
+python docs/screenshots.py            # from the root of the repository; needs the test tools and Chromium
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # the packages and the tests' JupyterLab, whether installed or not
+
+import workbench as wb  # noqa: E402
+from apps import chat  # noqa: E402
+from tests.conftest import CHROMIUM_FLAGS  # noqa: E402
+from tests.workbench.view.jlab import running  # noqa: E402
+
+NOTEBOOK = "01_first_trace.ipynb"
+LARGEST = 400_000  # bytes of one picture
+PATIENCE = 120_000  # ms
+CONNECTED = (
+    "jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus === 'connected'"
+)
+
+
+def choose_first_word(page: Page) -> None:
+    """Click the first word of the answer, and wait until its gaze is painted."""
+    word = page.locator(".tv-token[data-generated]").first
+    token = word.get_attribute("data-token")
+    word.click()
+    page.wait_for_selector(f".tv[data-attention^='{token}:']")
+    page.mouse.move(1, 1)
+
+
+def take(page: Page, path: Path) -> None:
+    """Save what the window shows, with fewer colours if it would be too large."""
+    page.screenshot(path=path)
+    if path.stat().st_size > LARGEST:
+        with Image.open(path) as image:
+            small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        small.save(path, optimize=True)
+    print(f"{path}: {path.stat().st_size:,} bytes")
+
+
+def chat_page(browser: Browser, session: wb.Session, path: Path) -> None:
+    """The chat page after its first example, a question about two pictures."""
+    demo = chat.build(session)
+    url = chat.launch(demo, "127.0.0.1", chat.free_port("127.0.0.1", 7960))
+    page = browser.new_page(viewport={"width": 1360, "height": 1010})
+    page.set_default_timeout(PATIENCE)
+    page.goto(url)
+    page.locator("#chat .example").first.click()
+    page.wait_for_selector("#trace .tv[data-done=true]")
+    page.wait_for_selector("#composer [data-testid=submit-button]")
+    choose_first_word(page)
+    take(page, path)
+    page.close()
+    demo.close()
+
+
+def lab_page(browser: Browser, model: str, path: Path) -> None:
+    """The first notebook in a real JupyterLab, run from top to bottom, at its view."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        text = (ROOT / "notebooks" / NOTEBOOK).read_text(encoding="utf-8")
+        text = text.replace('wb.load(\\"demo\\")', f'wb.load(\\"{model}\\")')
+        (folder / NOTEBOOK).write_text(text, encoding="utf-8")
+        with running(folder) as address:
+            page = browser.new_page(viewport={"width": 1360, "height": 1010})
+            page.set_default_timeout(PATIENCE)
+            page.goto(f"{address}/doc/tree/{NOTEBOOK}?reset")
+            page.wait_for_function(CONNECTED)
+            page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+            page.wait_for_selector(".tv[data-done=true]")
+            choose_first_word(page)
+            page.locator(".tv").evaluate("view => view.closest('.jp-Cell').scrollIntoView({block: 'start'})")
+            take(page, path)
+            page.close()
+
+
+def main() -> None:
+    """Make both pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="demo", help="folder of a checkpoint, or demo")
+    parser.add_argument("--into", type=Path, default=ROOT / "docs" / "images")
+    options = parser.parse_args()
+    names = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
+    program = next((found for name in names if name and (found := shutil.which(name))), None)
+    if program is None:
+        raise SystemExit("No Chromium was found; install it, or name one in the variable CHROMIUM.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
+        chat_page(browser, wb.load(options.model), options.into / "chat.png")
+        lab_page(browser, options.model, options.into / "lab.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
