@@ -19,12 +19,15 @@ from torch.nn import functional as F
 
 from kernels import attention_rows
 from model.attention import Sight
-from model.demo.packing import NO_LOSS, Batch
+from model.demo.packing import MOST_THINGS, NO_LOSS, Batch
 from model.demo.pictures import CELLS, UNCLEAR
 from model.demo.scenes import COLOURS, SHAPES
 from model.hooks import recorded
 from model.llama4 import Llama4
+from model.norms import rms_normalize
 
+MOST_PICTURES = 3
+SHORT_ANSWER = 3  # tokens
 BALANCE, ROUTER_SIZE = 0.01, 1e-4  # weights of the two router terms (Switch Transformer; ST-MoE)
 
 
@@ -54,24 +57,46 @@ class CellHead(nn.Linear):
         return total, *right
 
 
+class PlaceHead(nn.Linear):
+    """A throw-away reader of the text part's picture tokens: which picture is it, and all of that picture?
+
+    Without it the model takes long to find out that pictures have numbers.
+    """
+
+    def __init__(self, width: int):
+        super().__init__(width, MOST_PICTURES + 1)
+
+    def loss(self, residual: Tensor, batch: Batch) -> Tensor:
+        """Loss for the residual stream [B, T, width] of a packed batch."""
+        read = self(rms_normalize(residual, 1e-5)).float()
+        patches = batch.image >= 0
+        if not patches.any():
+            return read.sum() * 0
+        number = F.cross_entropy(read[patches][:, :MOST_PICTURES], batch.image[patches])
+        return number + F.binary_cross_entropy_with_logits(read[patches][:, -1], batch.whole[patches].float())
+
+
 @dataclass(frozen=True)
 class Answered:
     """Losses of one packed batch, and how it went."""
 
-    answer: Tensor  # cross-entropy, summed over an answer's tokens, mean over questions
+    answer: Tensor  # cross-entropy of an answer's tokens, mean over questions
     grounding: Tensor
+    counting: Tensor
     balance: Tensor
+    placing: Tensor
     right: Tensor  # bool [Q], every token of the answer right
     spread: float  # coefficient of variation of the experts' load, mean over layers
 
 
-def answer_losses(llama: Llama4, batch: Batch, features: Tensor) -> Answered:
+def answer_losses(llama: Llama4, place_head: PlaceHead, batch: Batch, features: Tensor) -> Answered:
     """Run the model on a packed batch whose pictures' vectors are `features` [N, cells, width]."""
     text = llama.config.text
     last_global = max(layer for layer in range(text.num_hidden_layers) if not text.uses_rope(layer))
     attention = llama.blocks[last_global].attn
+    before = llama.blocks[last_global].hook_resid_pre
     routers = [llama.hook_points[f"blocks.{layer}.moe.hook_router_logits"] for layer in text.moe_layers]
-    with plain_attention(llama), recorded([attention.hook_q, attention.hook_k, *routers]) as kept:
+    with plain_attention(llama), recorded([attention.hook_q, attention.hook_k, before, *routers]) as kept:
         hidden = llama.hidden(
             batch.token_ids,
             positions=batch.positions,
@@ -79,10 +104,15 @@ def answer_losses(llama: Llama4, batch: Batch, features: Tensor) -> Answered:
             image_features=features if len(features) else None,
         )
     answer, right = _answers(llama, hidden, batch)
-    grounding = _grounding(kept[attention.hook_q.name], kept[attention.hook_k.name], batch, attention.scale)
+    q, k = kept[attention.hook_q.name], kept[attention.hook_k.name]
+    grounding = _grounding(q, k, batch, attention.scale)
+    counting = _counting(q, k, batch, attention.scale)
+    placing = place_head.loss(kept[before.name], batch)
     real = batch.branch.flatten() >= 0
     balances, spreads = zip(*(_balance(kept[router.name].float()[real]) for router in routers), strict=True)
-    return Answered(answer, grounding, torch.stack(balances).sum(), right, sum(spreads) / len(spreads))
+    return Answered(
+        answer, grounding, counting, torch.stack(balances).sum(), placing, right, sum(spreads) / len(spreads)
+    )
 
 
 @contextmanager
@@ -122,27 +152,50 @@ def _answers(llama: Llama4, hidden: Tensor, batch: Batch) -> tuple[Tensor, Tenso
     padded = F.pad(rows, (0, -len(rows) % 128))
     logits = llama.unembed(hidden.flatten(0, 1)[padded][None])[0, : len(rows)].float()
     targets, questions = batch.targets.flatten()[rows], batch.question.flatten()[rows]
-    loss = F.cross_entropy(logits, targets, reduction="sum") / len(batch.kinds)
+    # an answer of many words weighs as much as one of a word, a full stop and the end
+    weights = (SHORT_ANSWER / torch.bincount(questions, minlength=len(batch.kinds))).clamp(max=1)[questions]
+    loss = (F.cross_entropy(logits, targets, reduction="none") * weights).sum() / len(batch.kinds)
     wrong = torch.zeros(len(batch.kinds)).index_add(0, questions, (logits.argmax(-1) != targets).float())
     return loss, wrong == 0
 
 
-def _grounding(q: Tensor, k: Tensor, batch: Batch, scale: float) -> Tensor:
-    """-log of the attention (mean over heads) of the row predicting a word to the thing it speaks of."""
-    masses = []
+def _looking(q: Tensor, k: Tensor, batch: Batch, places: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """Attention [places, T], heads averaged, of the tokens at `places` [places, 2]; and their order in it."""
+    patterns, order = [], []
     for row in range(len(q)):
-        here = batch.grounded[:, 0] == row
-        at = batch.grounded[here, 1]
-        if not len(at):
+        here = (places[:, 0] == row).nonzero()[:, 0]
+        if not len(here):
             continue
-        position, branch = batch.positions[row], batch.branch[row]
+        at, position, branch = places[here, 1], batch.positions[row], batch.branch[row]
         allowed = (position >= 0) & (position <= position[at, None])
         allowed &= (branch == 0) | (branch == branch[at, None])
-        pattern = attention_rows(
-            q[row, at].transpose(0, 1)[None], k[row].transpose(0, 1)[None], scale, allowed[None, None]
-        )
-        masses.append((pattern[0].mean(0) * batch.boxes[here]).sum(-1))
-    return -torch.log(torch.cat(masses) + 1e-6).mean() if masses else q.sum() * 0
+        query, keys = q[row, at].transpose(0, 1)[None], k[row].transpose(0, 1)[None]
+        patterns.append(attention_rows(query, keys, scale, allowed[None, None])[0].mean(0))
+        order.append(here)
+    return torch.cat(patterns), torch.cat(order)
+
+
+def _grounding(q: Tensor, k: Tensor, batch: Batch, scale: float) -> Tensor:
+    """-log of the attention of the row that predicts a word to the thing it speaks of."""
+    if not len(batch.grounded):
+        return q.sum() * 0
+    pattern, order = _looking(q, k, batch, batch.grounded, scale)
+    return -torch.log((pattern * batch.boxes[order]).sum(-1) + 1e-6).mean()
+
+
+def _counting(q: Tensor, k: Tensor, batch: Batch, scale: float) -> Tensor:
+    """Cross-entropy of the attention that counts: an equal share to each thing, the rest to the first token.
+
+    So the number can be read from how much is left; on its own the model finds this late.
+    """
+    if not len(batch.counting):
+        return q.sum() * 0
+    pattern, order = _looking(q, k, batch, batch.counting, scale)
+    each = batch.counted[order]
+    share = each.any(-1).float() / (MOST_THINGS + 1)
+    seen = torch.log((pattern[:, None] * each).sum(-1) + 1e-6)
+    left = torch.log(pattern[:, 0] + 1e-6)
+    return -((share * seen).sum(-1) + (1 - share.sum(-1)) * left).mean()
 
 
 def _balance(logits: Tensor) -> tuple[Tensor, float]:

@@ -20,6 +20,7 @@ from model.demo.pictures import CELLS, Picture, PictureStore
 from model.tokenizer import Tokenizer
 
 NO_LOSS = -100
+MOST_THINGS = 4  # in one picture
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ class Batch:
     tiles: Tensor  # [N], the store's tile numbers in prompt order
     grounded: Tensor  # [G, 2], row and token that predict a word about a thing
     boxes: Tensor  # bool [G, T], the tokens that show that thing
+    counting: Tensor  # [C, 2], row and token that predict a number of things
+    counted: Tensor  # bool [C, MOST_THINGS, T], the tokens of each thing in the whole picture
+    image: Tensor  # [B, T], the 0-based picture that a patch belongs to, -1 elsewhere
+    whole: Tensor  # bool [B, T], patches of the tile that shows the whole picture
 
     def attention_mask(self) -> Tensor:
         """Bool [B, T, T]: prefix and own branch only."""
@@ -49,6 +54,7 @@ class _Row:
     branch: list[int] = field(default_factory=list)
     targets: list[int] = field(default_factory=list)
     question: list[int] = field(default_factory=list)
+    shown: list[np.ndarray] = field(default_factory=list)  # per picture, the places of its patches
 
 
 class Packer:
@@ -76,12 +82,12 @@ class Packer:
         self, rng: np.random.Generator, store: PictureStore, rows: int, most_pictures: int = 3
     ) -> Batch:
         """`rows` rows about one to `most_pictures` pictures each (a few about none)."""
-        packed, tiles, kinds, grounded, boxes = [], [], [], [], []
+        packed, tiles, kinds, grounded, boxes, counting, counted = [], [], [], [], [], [], []
         for row_number in range(rows):
             shares = np.asarray([0.02, 0.28, 0.38, 0.32][: most_pictures + 1])
             count = int(rng.choice(len(shares), p=shares / shares.sum()))
             pictures = [store.pictures[int(rng.integers(len(store.pictures)))] for _ in range(count)]
-            row, shown = self._prefix(rng, pictures)
+            row = self._prefix(rng, pictures)
             for picture in pictures:
                 tiles += range(picture.first_tile, picture.first_tile + picture.tiles)
             scenes = [picture.content for picture in pictures]
@@ -104,16 +110,25 @@ class Packer:
                     row.targets[at + start - 1 : at + start - 1 + len(answer)] = answer
                     row.question[at + start - 1 : at + start - 1 + len(answer)] = [len(kinds)] * len(answer)
                     kinds.append(KINDS.index(turn.kind))
-                    for pointer in turn.pointers:
+                    if turn.kind == "count" and turn.image >= 0:
+                        counting.append((row_number, at + start - 1))
+                        counted.append(self._each(row.shown[turn.image], pictures[turn.image], turn))
+                    for pointer in turn.pointers if turn.kind != "count" else ():
                         token = next(i for i, end in enumerate(offsets) if end > pointer.start)
                         box = np.zeros(self.length, dtype=bool)
-                        box[shown[pointer.image]] = (
+                        box[row.shown[pointer.image]] = (
                             pictures[pointer.image].inside[list(pointer.things)].any(0)
                         )
                         if box.any():
                             grounded.append((row_number, at + start - 1 + token))
                             boxes.append(box)
             packed.append(row)
+        image = torch.full((rows, self.length), -1)
+        whole = torch.zeros((rows, self.length), dtype=torch.bool)
+        for number, row in enumerate(packed):
+            for index, places in enumerate(row.shown):
+                image[number, places] = index
+                whole[number, places[-(CELLS**2) :]] = True
         return Batch(
             token_ids=self._padded([row.ids for row in packed], self.tokenizer.pad_id),
             positions=self._padded([row.positions for row in packed], -1),
@@ -124,17 +139,19 @@ class Packer:
             tiles=torch.tensor(tiles, dtype=torch.long),
             grounded=torch.tensor(grounded, dtype=torch.long).view(-1, 2),
             boxes=torch.from_numpy(np.asarray(boxes, dtype=bool).reshape(-1, self.length)),
+            counting=torch.tensor(counting, dtype=torch.long).view(-1, 2),
+            counted=torch.from_numpy(np.asarray(counted, dtype=bool).reshape(-1, MOST_THINGS, self.length)),
+            image=image,
+            whole=whole,
         )
 
     def dialogue(self, pictures: Sequence[Picture], turns: Sequence[Turn]) -> list[int]:
         """The token ids of one dialogue on its own, all answers included."""
-        row, _ = self._prefix(None, pictures)
+        row = self._prefix(None, pictures)
         return row.ids + self._branch(turns)[0]
 
-    def _prefix(
-        self, rng: np.random.Generator | None, pictures: Sequence[Picture]
-    ) -> tuple[_Row, list[np.ndarray]]:
-        """Everything up to the first question, and for each picture where its patches stand."""
+    def _prefix(self, rng: np.random.Generator | None, pictures: Sequence[Picture]) -> _Row:
+        """Everything up to the first question."""
         ids = [self._bos]
         if rng is not None and rng.random() < 0.08:
             ids += [*self._open["system"], *self._text("You are a helpful assistant."), self._eot]
@@ -150,7 +167,14 @@ class Packer:
             ids += self.expand(picture.rows, picture.cols)
             shown.append(at + np.flatnonzero(np.asarray(ids[at:]) == self._patch))
         size = len(ids)
-        return _Row(ids, list(range(size)), [0] * size, [NO_LOSS] * size, [-1] * size), shown
+        return _Row(ids, list(range(size)), [0] * size, [NO_LOSS] * size, [-1] * size, shown)
+
+    def _each(self, shown: np.ndarray, picture: Picture, turn: Turn) -> np.ndarray:
+        """Bool [MOST_THINGS, T]: where the whole picture shows each thing that a turn counts."""
+        each = np.zeros((MOST_THINGS, self.length), dtype=bool)
+        for number, thing in enumerate(turn.pointers[0].things if turn.pointers else ()):
+            each[number, shown[-(CELLS**2) :]] = picture.inside[thing, -(CELLS**2) :]
+        return each
 
     def expand(self, rows: int, cols: int) -> list[int]:
         """The tokens that stand for a picture of so many tiles (spec 3.2)."""

@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from model.checkpoint import save
 from model.demo.dialogues import KINDS
-from model.demo.losses import CellHead, answer_losses, plain_attention
+from model.demo.losses import CellHead, PlaceHead, answer_losses, plain_attention
 from model.demo.optimizer import Optimizer
 from model.demo.packing import Packer
 from model.demo.pictures import draw_store
@@ -47,10 +47,10 @@ class Recipe:
     """Everything that decides the outcome; the defaults made the committed weights."""
 
     seed: int = 4
-    steps: int = 2500
+    steps: int = 3000
     pictures: int = 10_000
     # where the stages end, as shares of the steps
-    see_until: float = 0.30
+    see_until: float = 0.25
     ask_until: float = 0.72
     tiles: int = 96  # per step of the first stage
     rows: int = 8  # packed rows per step of the others
@@ -77,9 +77,11 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.llama = Llama4(self.processor.config).bfloat16()
         self.head = CellHead(self.processor.config.text.hidden_size).bfloat16()
+        self.place_head = PlaceHead(self.processor.config.text.hidden_size).bfloat16()
         named = [
             *self.llama.named_parameters(),
             *((f"head.{name}", p) for name, p in self.head.named_parameters()),
+            *((f"place_head.{name}", p) for name, p in self.place_head.named_parameters()),
         ]
         self.optimizer = Optimizer(named, _steps_by_muon)
         self.store = draw_store(recipe.pictures, recipe.seed, IMAGES, workers)
@@ -115,7 +117,7 @@ class Trainer:
         with plain_attention(self.llama):
             features = self.llama.image_features(self.store.pixels(tiles, torch.bfloat16))
             loss, shapes, colours = self.head.loss(features, self.store.labels[tiles])
-        return {"shape": float(shapes), "colour": float(colours)}, loss
+        return {"cell shape": float(shapes), "cell colour": float(colours)}, loss
 
     def _answer(self, rng: np.random.Generator, stage: str, far: float) -> tuple[dict[str, float], Tensor]:
         batch = self.packer.batch(rng, self.store, self.recipe.rows)
@@ -127,11 +129,15 @@ class Trainer:
                 features = self.llama.image_features(self.store.pixels(batch.tiles, torch.bfloat16))
                 if len(batch.tiles):
                     naming = self.head.loss(features, self.store.labels[batch.tiles])[0]
-        went = answer_losses(self.llama, batch, features)
-        loss = went.answer + self.recipe.grounding * went.grounding + went.balance + 0.3 * (1 - far) * naming
+        went = answer_losses(self.llama, self.place_head, batch, features)
+        fading = 1.0 if stage == "ask" else 1 - far
+        helpers = fading * (0.5 * went.placing + 0.3 * naming)
+        loss = went.answer + self.recipe.grounding * (went.grounding + went.counting) + went.balance + helpers
         shown = {
             "right": float(went.right.float().mean()),
             "look": float(went.grounding.detach()),
+            "tally": float(went.counting.detach()),
+            "place": float(went.placing.detach()),
             "spread": went.spread,
         }
         for number, kind in enumerate(KINDS):
@@ -142,15 +148,16 @@ class Trainer:
 
     @torch.no_grad()
     def _all_features(self) -> Tensor:
-        """The vectors of every tile in the store; the tower stands still while they are used."""
+        """The vectors of every picture's tiles; the tower stands still while they are used."""
         if self.features is None:
-            chunks = torch.arange(len(self.store.tiles)).split(256)
-            self.features = torch.cat(
-                [
-                    self.llama.image_features(self.store.pixels(chunk, torch.bfloat16))
-                    for chunk in tqdm(chunks, desc="looking at all pictures", leave=False)
-                ]
-            )
+            chunks = torch.arange(int(self.store.crowds[0])).split(128)
+            with plain_attention(self.llama):
+                self.features = torch.cat(
+                    [
+                        self.llama.image_features(self.store.pixels(chunk, torch.bfloat16))
+                        for chunk in tqdm(chunks, desc="looking at all pictures", leave=False)
+                    ]
+                )
         return self.features
 
     def _rate(self, stage: str, far: float) -> float:

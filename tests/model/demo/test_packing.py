@@ -34,7 +34,7 @@ def store(scenes):
         tiles.append(((cut.tiles.float() * 0.5 + 0.5) * 255).round().to(torch.uint8))
         labels.append(torch.from_numpy(named))
         at += len(named)
-    return PictureStore(pictures, torch.cat(tiles), torch.cat(labels), torch.arange(at), torch.arange(at))
+    return PictureStore(pictures, torch.cat(tiles), torch.cat(labels), torch.arange(at, at), torch.arange(at))
 
 
 def messages(scenes, turns: list[Turn]) -> list[dict]:
