@@ -288,6 +288,8 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 opens it to the network")
     parser.add_argument("--port", type=int, default=7860, help="the next free one is taken if it is in use")
     options = parser.parse_args()
+    if not 1 <= options.port <= 65535:
+        parser.error(f"--port is {options.port}; expected 1 to 65535")
     try:
         port = free_port(options.host, options.port)
         session = wb.load(options.model)

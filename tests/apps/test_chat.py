@@ -1,6 +1,7 @@
 """The chat page in a real browser: what a person sees and does, held against the traces in memory."""
 
 import gc
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,14 +11,15 @@ from urllib.parse import urlsplit
 import gradio as gr
 import numpy as np
 import pytest
-from PIL import Image
 from playwright.sync_api import Page, expect
 
 import workbench as wb
 from apps import chat
 from apps.handlers import Desk
+from apps.page import header
 from model.demo.scenes import draw_scene
 from tests.apps.conftest import held
+from workbench.view.payload import picture_url
 
 # what gradio and its libraries warn about is theirs
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -176,6 +178,28 @@ def test_six_pictures_are_refused_with_a_sentence_and_nothing_is_lost(visit, app
     expect(visit.locator("#notice [role=alert]")).to_have_count(0)
 
 
+GIVE = """
+async ([how, source]) => {
+  const blob = await (await fetch(source)).blob();
+  const given = new DataTransfer();
+  given.items.add(new File([blob], `${how}.png`, {type: "image/png"}));
+  const area = document.querySelector("#composer textarea");
+  const event = how === "paste"
+    ? new ClipboardEvent("paste", {clipboardData: given, bubbles: true})
+    : new DragEvent("drop", {dataTransfer: given, bubbles: true, cancelable: true});
+  area.dispatchEvent(event);
+}
+"""
+
+
+@pytest.mark.parametrize("how", ["paste", "drop"])
+def test_a_picture_can_be_pasted_and_dropped(visit, app, how):
+    visit.evaluate(GIVE, [how, picture_url(draw_scene(3, (80, 60)).image)])
+    expect(visit.locator("#composer .thumbnail-item")).to_have_count(1, timeout=PATIENCE)
+    ask(visit, "What is this?")
+    assert answered(visit, app).image_sizes.tolist() == [[80, 60]]
+
+
 def test_a_file_that_is_no_picture_is_refused_with_a_sentence_and_the_draft_is_kept(visit, app, tmp_path):
     file = tmp_path / "notes.png"
     file.write_text("just words")
@@ -187,27 +211,15 @@ def test_a_file_that_is_no_picture_is_refused_with_a_sentence_and_the_draft_is_k
     expect(visit.locator("#chat .bot-row")).to_have_count(0)
 
 
-def photograph() -> Image.Image:
-    """Light, texture and noise as a camera has them, at a camera's odd crop."""
-    rng = np.random.default_rng(5)
-    height, width = 427, 641
-    y, x = np.mgrid[0:height, 0:width] / height
-    sky = np.stack([0.35 + 0.3 * y, 0.55 + 0.25 * y, 0.9 - 0.2 * y], -1)
-    hills = y > 0.6 + 0.08 * np.sin(7 * x) + 0.05 * np.sin(23 * x + 1)
-    grass = np.stack([0.25 + 0.2 * y, 0.4 + 0.1 * np.sin(90 * x * y), 0.15 * np.ones_like(x)], -1)
-    pixels = np.where(hills[..., None], grass, sky) + rng.normal(0, 0.03, (height, width, 3))
-    return Image.fromarray((255 * pixels.clip(0, 1)).astype(np.uint8))
-
-
 def test_a_photograph_and_a_screenshot_of_odd_size_are_cut_and_overlaid_right(visit, app, tmp_path):
-    photo, screenshot = tmp_path / "photo.jpg", tmp_path / "screenshot.png"
-    photograph().save(photo, quality=88)
+    photo = Path(gr.get_image("tower.jpg"))  # a photograph that gradio brings along
+    screenshot = tmp_path / "screenshot.png"
     visit.set_viewport_size({"width": 1013, "height": 587})
     visit.screenshot(path=screenshot)
     visit.set_viewport_size({"width": 1280, "height": 800})
     ask(visit, "What is in image 2?", photo, screenshot)
     trace = answered(visit, app)
-    assert trace.image_sizes.tolist() == [[641, 427], [1013, 587]]
+    assert trace.image_sizes.tolist() == [[377, 600], [1013, 587]]
     shown = visit.locator("#trace .tv-pictures figure img")
     expect(shown).to_have_count(2)
     for index, (width, height) in enumerate(trace.image_sizes):
@@ -342,3 +354,25 @@ def test_on_a_phone_nothing_hangs_over_the_edge(app, browser, scheme):
 def test_the_page_says_plainly_what_is_running(visit):
     words = visit.locator("#header").inner_text()
     assert "teaching model" in words and "not derived from Llama weights" in words
+
+
+def test_another_checkpoint_is_named_and_its_licence_with_it():
+    words = header("<Scout>")
+    assert "&lt;Scout&gt;" in words and "Built with Llama" in words and "teaching" not in words
+    assert "Llama 4 Community License, Copyright © Meta Platforms, Inc. All Rights Reserved." in words
+
+
+def test_a_port_in_use_gives_the_next_one():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert port < chat.free_port("127.0.0.1", port) <= port + chat.PORTS_TRIED
+
+
+@pytest.mark.parametrize(
+    ("option", "named"), [("--model=no/such/folder", "no/such/folder"), ("--port=0", "--port")]
+)
+def test_what_cannot_start_says_so_in_a_sentence(monkeypatch, capsys, option, named):
+    monkeypatch.setattr("sys.argv", ["chat", option])
+    with pytest.raises(SystemExit) as ended:
+        chat.main()
+    assert named in f"{ended.value}{capsys.readouterr().err}"
