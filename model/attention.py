@@ -187,6 +187,11 @@ class Attention(nn.Module):
 
     def pattern(self, q: Tensor, k: Tensor, sight: Sight, rows: slice) -> Tensor:
         """Probabilities [B, H, rows, S] float32 over all slots so far, zero where a row may not look."""
+        if q.shape[2] == 1:
+            (segment,) = sight.segments[self.chunked]
+            pattern = attention_rows(q[:, :, rows], k, self.scale, segment.mask)
+            # forgotten slots have columns too
+            return F.pad(pattern, (sight.slots - k.shape[2], 0))
         wanted = torch.arange(q.shape[2], device=q.device)[rows]
         out = q.new_zeros(*q.shape[:2], len(wanted), sight.slots, dtype=torch.float32)
         for segment in sight.segments[self.chunked]:
