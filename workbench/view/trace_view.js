@@ -960,13 +960,24 @@ function createPictures(view) {
     return view.asks ? "…" : "The map of this single head is not kept in this page: choose the mean.";
   }
 
-  function draw(token) {
+  /** While words still come, the newest one whose map is there: nobody sees pictures that flicker. */
+  function painted(token) {
+    const { selected, hover, attentionHead } = view.state;
+    const follows = !store.done && selected < 0 && hover < 0;
+    for (let i = token; follows && i > 0 && store.generated(i); i--) {
+      if (store.attention(i, view.attentionLayer(), attentionHead)?.values) return i;
+    }
+    return token;
+  }
+
+  function draw(newest) {
     section.hidden = !store.images.length;
     if (section.hidden) return;
     if (run !== store.run) build();
     run = store.run;
     controls();
-    const map = view.attention();
+    const token = painted(newest);
+    const map = store.attention(token, view.attentionLayer(), view.state.attentionHead);
     const live = map?.decoded ? map : null;
     const why = obstacle(token, map);
     heading.textContent = live ? `Where it looked when writing ${nameOf(store, token)}` : "Pictures";

@@ -123,3 +123,21 @@ def test_a_new_answer_replaces_the_old_one_and_its_choice(gradio: Page, trace: T
     expect(gradio.locator('[aria-selected="true"]')).to_have_count(0)
     tell(gradio, payload.snapshot(trace, "a", started=1))
     expect(gradio.locator(".tv")).to_have_attribute("data-run", "b")
+
+
+def test_a_map_stays_on_the_pictures_until_the_next_words_map_is_there(gradio: Page, trace: Trace):
+    feed, first = payload.Feed("a"), int(trace.generated_index[0])
+    tell(gradio, feed.next(grown_to(trace, 1)))
+    gradio.wait_for_selector(f'.tv[data-attention^="{first}:"]')
+    gradio.evaluate(
+        """() => {
+            const root = document.querySelector(".tv");
+            window.painted = [];
+            const changes = new MutationObserver(() => painted.push(root.dataset.attention));
+            changes.observe(root, { attributes: true, attributeFilter: ["data-attention"] });
+        }"""
+    )
+    for generated in (2, 3):
+        tell(gradio, feed.next(grown_to(trace, generated)))
+        gradio.wait_for_selector(f'.tv[data-attention^="{first + generated - 1}:"]')
+    assert "" not in gradio.evaluate("painted")
