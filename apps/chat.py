@@ -122,9 +122,10 @@ class Page:
         request: gr.Request,
     ) -> Iterator[Update]:
         """Answer what stands in the composer."""
+        text, files = draft["text"] or "", draft["files"]
         yield from self._frames(
             lambda: self.desk.send(
-                request.session_hash, draft["text"], draft["files"], sampling(temperature, top_p, most, seed)
+                request.session_hash, text, files, sampling(temperature, top_p, most, seed)
             ),
             emptied={"value": None},
         )
@@ -201,13 +202,12 @@ class Page:
     def clear(self, request: gr.Request) -> Update:
         """Begin a new conversation; a draft stays."""
         self.desk.clear(request.session_hash)
-        box = gr.update(submit_btn=True, stop_btn=False)
         return {
             self.chat: [],
             self.view: json.dumps(blank()),
             self.status: status(""),
             self.notice: notice(""),
-            self.box: box,
+            self.box: gr.update(submit_btn=True, stop_btn=False),
         }
 
     def leave(self, request: gr.Request) -> None:

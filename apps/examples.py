@@ -10,9 +10,8 @@ from model.demo.scenes import draw_scene
 
 @dataclass(frozen=True)
 class Example:
-    """A question about some pictures; `title` stands on its card."""
+    """A question about some pictures."""
 
-    title: str
     text: str
     pictures: tuple[Path, ...]
 
@@ -24,14 +23,12 @@ SCENES = {
     "a purple heart and a black square": (9, (240, 240), [("heart", "purple"), ("square", "black")]),
     "an orange moon": (6, (400, 240), [("moon", "orange")]),
 }
-EXAMPLES = (
-    ("Two pictures, one question", "What colour is the circle in image 2?",
-     ("a red circle", "a green circle and a yellow star")),
-    ("Find it", "Which image shows a heart?",
-     ("an orange moon", "a purple heart and a black square", "a red circle")),
-    ("Count", "How many triangles are there?", ("three triangles",)),
-    ("Describe", "Describe the image.", ("a green circle and a yellow star",)),
-)  # fmt: skip
+EXAMPLES = {
+    "What colour is the circle in image 2?": ("a red circle", "a green circle and a yellow star"),
+    "Which image shows a heart?": ("an orange moon", "a purple heart and a black square", "a red circle"),
+    "How many triangles are there?": ("three triangles",),
+    "Describe the image.": ("a green circle and a yellow star",),
+}
 
 
 def draw(folder: Path) -> list[Example]:
@@ -40,4 +37,4 @@ def draw(folder: Path) -> list[Example]:
     for name, (seed, size, content) in SCENES.items():
         files[name] = folder / f"{name.replace(' ', '-')}.png"
         draw_scene(seed, size, content).image.save(files[name])
-    return [Example(title, text, tuple(files[name] for name in names)) for title, text, names in EXAMPLES]
+    return [Example(text, tuple(files[name] for name in names)) for text, names in EXAMPLES.items()]

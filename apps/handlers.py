@@ -208,12 +208,7 @@ class Desk:
         feed, seen = Feed(run.id, answer.started), 0
         try:
             trace = run.trace()
-            yield Frame(
-                conversation.chat(),
-                conversation.pictures,
-                feed.next(trace),
-                f"Reading {prompt_size(trace)} …",
-            )
+            yield frame(conversation, feed.next(trace), f"Reading {prompt_size(trace)} …")
             while not run.done and not run.cancelled.wait(SECONDS_BETWEEN_FRAMES):
                 if len(run.capture.steps) > seen:
                     trace = run.trace()
@@ -226,13 +221,7 @@ class Desk:
             answer.finish()
             note(conversation, run, answer.trace(), ended=True)
         trace = answer.trace()
-        yield Frame(
-            conversation.chat(),
-            conversation.pictures,
-            feed.next(trace, done=True),
-            status(trace, run),
-            done=True,
-        )
+        yield frame(conversation, feed.next(trace, done=True), status(trace, run), done=True)
 
     def _start(self, turns: list[Turn], settings: SamplingParams) -> Run:
         pictures = [path for turn in turns for path in turn.pictures]

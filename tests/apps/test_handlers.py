@@ -16,7 +16,6 @@ from apps.handlers import MOST_PICTURES, Desk, Frame, Refusal, sampling
 from apps.shelf import Answer, Shelf
 from model import replaced
 from model.demo.scenes import draw_scene
-from model.picture_files import open_image
 from tests.apps.conftest import held
 from workbench import SamplingParams
 
@@ -335,11 +334,3 @@ def test_an_earlier_answer_can_be_shown_again(desk):
     newest = desk.shelf.get(second.view["run"])
     assert again["items"][0]["started"] > newest.started
     assert desk.reopen("ada", 7) is None and desk.reopen("bob", 0) is None
-
-
-def test_the_examples_show_what_they_ask_about(tmp_path):
-    cards = examples.draw(tmp_path)
-    assert len(cards) >= 3
-    for card in cards:
-        assert card.text and 1 <= len(card.pictures) <= MOST_PICTURES
-        assert all(open_image(path).mode == "RGB" for path in card.pictures)
