@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from kernels import attention_rows
 from model.attention import Sight
-from model.demo.packing import MOST_THINGS, NO_LOSS, Batch
+from model.demo.packing import NO_LOSS, Batch
 from model.demo.pictures import CELLS, UNCLEAR
 from model.demo.scenes import COLOURS, SHAPES
 from model.hooks import recorded
@@ -28,6 +28,7 @@ from model.norms import rms_normalize
 
 MOST_PICTURES = 3
 SHORT_ANSWER = 3  # tokens
+REST = 2.0
 BALANCE, ROUTER_SIZE = 0.01, 1e-4  # weights of the two router terms (Switch Transformer; ST-MoE)
 
 
@@ -160,7 +161,7 @@ def _answers(llama: Llama4, hidden: Tensor, batch: Batch) -> tuple[Tensor, Tenso
 
 
 def _looking(q: Tensor, k: Tensor, batch: Batch, places: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Attention [places, T], heads averaged, of the tokens at `places` [places, 2]; and their order in it."""
+    """Attention [places, heads, T] of the tokens at `places` [places, 2]; and their order in it."""
     patterns, order = [], []
     for row in range(len(q)):
         here = (places[:, 0] == row).nonzero()[:, 0]
@@ -170,7 +171,7 @@ def _looking(q: Tensor, k: Tensor, batch: Batch, places: Tensor, scale: float) -
         allowed = (position >= 0) & (position <= position[at, None])
         allowed &= (branch == 0) | (branch == branch[at, None])
         query, keys = q[row, at].transpose(0, 1)[None], k[row].transpose(0, 1)[None]
-        patterns.append(attention_rows(query, keys, scale, allowed[None, None])[0].mean(0))
+        patterns.append(attention_rows(query, keys, scale, allowed[None, None])[0].transpose(0, 1))
         order.append(here)
     return torch.cat(patterns), torch.cat(order)
 
@@ -180,21 +181,23 @@ def _grounding(q: Tensor, k: Tensor, batch: Batch, scale: float) -> Tensor:
     if not len(batch.grounded):
         return q.sum() * 0
     pattern, order = _looking(q, k, batch, batch.grounded, scale)
-    return -torch.log((pattern * batch.boxes[order]).sum(-1) + 1e-6).mean()
+    return -torch.log((pattern.mean(1) * batch.boxes[order]).sum(-1) + 1e-6).mean()
 
 
 def _counting(q: Tensor, k: Tensor, batch: Batch, scale: float) -> Tensor:
-    """Cross-entropy of the attention that counts: an equal share to each thing, the rest to the first token.
+    """Cross-entropy of every head that counts: one part to each thing, REST parts to the first token.
 
-    So the number can be read from how much is left; on its own the model finds this late.
+    So the number can be read from the first token's share, and one constant difference of logits does it for
+    every number (a softmax cannot give each thing a fixed share). On its own the model finds this late.
     """
     if not len(batch.counting):
         return q.sum() * 0
     pattern, order = _looking(q, k, batch, batch.counting, scale)
     each = batch.counted[order]
-    share = each.any(-1).float() / (MOST_THINGS + 1)
-    seen = torch.log((pattern[:, None] * each).sum(-1) + 1e-6)
-    left = torch.log(pattern[:, 0] + 1e-6)
+    share = each.any(-1).float()
+    share = (share / (share.sum(-1, keepdim=True) + REST))[:, None]
+    seen = torch.log(pattern @ each.float().mT + 1e-6)  # [places, heads, things]
+    left = torch.log(pattern[..., 0] + 1e-6)
     return -((share * seen).sum(-1) + (1 - share.sum(-1)) * left).mean()
 
 

@@ -116,9 +116,10 @@ class Packer:
                     for pointer in turn.pointers if turn.kind != "count" else ():
                         token = next(i for i, end in enumerate(offsets) if end > pointer.start)
                         box = np.zeros(self.length, dtype=bool)
-                        box[row.shown[pointer.image]] = (
-                            pictures[pointer.image].inside[list(pointer.things)].any(0)
-                        )
+                        inside = pictures[pointer.image].inside[list(pointer.things)].any(0)
+                        # where a thing lies can only be read where the whole picture is seen
+                        first = -(CELLS**2) if turn.kind in ("position", "describe") else 0
+                        box[row.shown[pointer.image][first:]] = inside[first:]
                         if box.any():
                             grounded.append((row_number, at + start - 1 + token))
                             boxes.append(box)

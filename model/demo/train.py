@@ -47,11 +47,12 @@ class Recipe:
     """Everything that decides the outcome; the defaults made the committed weights."""
 
     seed: int = 4
-    steps: int = 3000
+    steps: int = 2800
     pictures: int = 10_000
-    # where the stages end, as shares of the steps
-    see_until: float = 0.25
-    ask_until: float = 0.72
+    # where the stages end and where the rate begins to fall, as shares of the steps
+    see_until: float = 750 / 2800
+    ask_until: float = 2300 / 2800
+    constant_until: float = 1500 / 2800
     tiles: int = 96  # per step of the first stage
     rows: int = 8  # packed rows per step of the others
     length: int = 512  # tokens per row
@@ -99,7 +100,7 @@ class Trainer:
         else:
             shown, loss = self._answer(rng, stage, far)
         loss.backward()
-        rate = self._rate(stage, far)
+        rate = self._rate(stage, far, done)
         slow = self.recipe.vision_scale if stage == "join" else 1.0
         self.optimizer.step(
             self.recipe.muon_rate * rate,
@@ -160,12 +161,11 @@ class Trainer:
                 )
         return self.features
 
-    def _rate(self, stage: str, far: float) -> float:
-        """Factor on the learning rates: the first stage settles by itself, the last one ends the run."""
-        warm = min(1.0, self.done_steps / 20)
+    def _rate(self, stage: str, far: float, done: float) -> float:
+        """Factor on the learning rates: the first stage settles by itself, the others fall together."""
         if stage == "see":
-            return warm * min(1.0, max(0.05, (1 - far) / 0.5))
-        return 1.0 if stage == "ask" else max(0.02, 1 - far)
+            return min(1.0, self.done_steps / 20, max(0.05, (1 - far) / 0.5))
+        return min(1.0, max(0.02, (1 - done) / (1 - self.recipe.constant_until)))
 
     def save_checkpoint(self, file: Path) -> None:
         """Write the run's state; a kill while writing leaves the former one."""

@@ -100,3 +100,22 @@ def test_a_grounded_word_points_at_patches_of_the_thing(processor, store):
     for (row, token), box in zip(batch.grounded.tolist(), batch.boxes, strict=True):
         assert (batch.token_ids[row][box] == patch).all() and box.any()
         assert batch.targets[row, token] != NO_LOSS
+
+
+def test_what_is_counted_is_marked_thing_by_thing_in_the_whole_picture(processor, store):
+    batch = Packer(processor.tokenizer).batch(np.random.default_rng(4), store, rows=6)
+    words = ["Zero", "One", "Two", "Three", "Four"]
+    assert len(batch.counting) > 10
+    for (row, token), each in zip(batch.counting.tolist(), batch.counted, strict=True):
+        assert processor.tokenizer.token_text(batch.targets[row, token]) == words[each.any(-1).sum()]
+        assert batch.whole[row][each.any(0)].all()
+        assert len(batch.image[row][each.any(0)].unique()) <= 1
+
+
+def test_every_patch_knows_its_picture_and_one_tile_of_each_shows_all_of_it(processor, store):
+    batch = Packer(processor.tokenizer).batch(np.random.default_rng(5), store, rows=4)
+    patches = batch.token_ids == processor.config.image_token_index
+    assert torch.equal(batch.image >= 0, patches)
+    for row in range(4):
+        for image in range(int(batch.image[row].max()) + 1):
+            assert (batch.whole[row] & (batch.image[row] == image)).sum() == 25
