@@ -19,14 +19,18 @@ class Example:
 SCENES = {
     "a red circle": (11, (320, 240), [("circle", "red")]),
     "a green circle and a yellow star": (4, (320, 240), [("circle", "green"), ("star", "yellow")]),
-    "three triangles": (3, (320, 240), [("triangle", "blue"), ("triangle", "red"), ("triangle", "blue")]),
+    "two triangles and a circle": (
+        2,
+        (320, 240),
+        [("triangle", "blue"), ("triangle", "red"), ("circle", "green")],
+    ),
     "a purple heart and a black square": (9, (240, 240), [("heart", "purple"), ("square", "black")]),
     "an orange moon": (6, (400, 240), [("moon", "orange")]),
 }
 EXAMPLES = {
     "What colour is the circle in image 2?": ("a red circle", "a green circle and a yellow star"),
     "Which image shows a heart?": ("an orange moon", "a purple heart and a black square", "a red circle"),
-    "How many triangles are there?": ("three triangles",),
+    "How many triangles are there?": ("two triangles and a circle",),
     "Describe the image.": ("a green circle and a yellow star",),
 }
 

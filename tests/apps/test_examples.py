@@ -12,7 +12,7 @@ from model.picture_files import open_image
 ANSWERS = {
     "What colour is the circle in image 2?": "Green.",
     "Which image shows a heart?": "Image 2.",
-    "How many triangles are there?": "Three.",
+    "How many triangles are there?": "Two.",
     "Describe the image.": "A yellow star and a green circle.",
 }
 
