@@ -14,61 +14,22 @@ picture, or about a thing that only one of the pictures has. A description names
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from model.demo.phrasings import (
-    AFTER,
-    BEFORE,
-    CHAT,
-    NO_PICTURE,
-    NUMBERED,
-    ONLY,
-    ORDINALS,
-    PHRASINGS,
-    PICTURES,
-    THINGS,
-)
+from model.demo.phrasings import PHRASINGS, PICTURES, THINGS
 from model.demo.scenes import COLOURS, SHAPES, Content, Thing
+from model.demo.small_talk import CHAT, NO_PICTURE
+from model.demo.turns import NothingToAsk, Pointer, Turn
+from model.demo.wording import NUMBERS, article, casual, lead, one, pick, place, reference
 
 KINDS = ("colour", "shape", "which", "count", "exist", "position", "describe", "chat")
 MANDATORY_KINDS = KINDS[:4]
-NUMBERS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six")
 
 # how often training asks each kind (in the order of KINDS), about one picture and about several
 _SHARES_ONE = (0.23, 0.25, 0.0, 0.30, 0.07, 0.04, 0.08, 0.03)
 _SHARES_MANY = (0.16, 0.19, 0.27, 0.24, 0.05, 0.03, 0.05, 0.01)
-
-
-@dataclass(frozen=True)
-class Pointer:
-    """The characters start:end of an answer speak of these things of this picture (both 0-based)."""
-
-    start: int
-    end: int
-    image: int
-    things: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One question with its answer.
-
-    `image` is the 0-based picture it is about, -1 for none or all; `asked` is the (shape, colour) it names,
-    None where it leaves that open; `pointers` say which things the answer's words speak of.
-    """
-
-    kind: str
-    question: str
-    answer: str
-    image: int = -1
-    asked: tuple[str | None, str | None] = (None, None)
-    pointers: tuple[Pointer, ...] = ()
-
-
-class NothingToAsk(LookupError):
-    """These scenes allow no unambiguous question of that kind."""
 
 
 def converse(
@@ -96,47 +57,14 @@ def ask(
     if kind is not None and kind not in KINDS:
         raise ValueError(f"kind={kind!r}: expected one of {KINDS}")
     if not scenes:
-        return _casual(rng, _chat(rng, scenes, split))
+        return casual(rng, _chat(rng, scenes, split))
     while True:
         drawn = kind or str(rng.choice(KINDS, p=_SHARES_ONE if len(scenes) == 1 else _SHARES_MANY))
         try:
-            return _casual(rng, _ASKERS[drawn](rng, scenes, split))
+            return casual(rng, _ASKERS[drawn](rng, scenes, split))
         except NothingToAsk:
             if kind is not None:
                 raise
-
-
-def all_texts() -> list[str]:
-    """Every training phrasing, name and answer: the text that the demo model's tokenizer is made from."""
-    texts = [phrase for ways in PHRASINGS.values() for phrase in ways["train"]]
-    texts += [phrase for ways, answer in CHAT for phrase in (*ways["train"], answer)] + [NO_PICTURE]
-    texts += [
-        *NUMBERED["train"],
-        *ONLY["train"],
-        *(f"a {name}" for pair in PICTURES + THINGS for name in pair),
-    ]
-    texts += [
-        "Image {n}.",
-        "color",
-        "a color",
-        "Yes.",
-        "No.",
-        "Left.",
-        "Right.",
-        "Top.",
-        "Bottom.",
-        "crosses",
-        "in crosses",
-    ]
-    for word in (*SHAPES, *COLOURS, *NUMBERS, *ORDINALS):
-        texts += [
-            f"{word}s",
-            f"{_a(word)} {word}",
-            f"{word.capitalize()}.",
-            f"{_a(word)} {word}, the {word}s",
-        ]
-    texts = [text.replace("{n}", str(n)).replace("{ordinal}", "second") for text in texts for n in (1, 2, 3)]
-    return texts + [text.lower() for text in texts] + [text.capitalize() for text in texts]
 
 
 def fits(thing: Thing, asked: tuple[str | None, str | None]) -> bool:
@@ -163,7 +91,7 @@ def _unique(rng: np.random.Generator, scenes: Sequence[Content], by: int) -> tup
     for image, scene in enumerate(scenes):
         names = [(thing.shape, thing.colour)[by] for thing in scene.things]
         found += [(image, index) for index, name in enumerate(names) if names.count(name) == 1]
-    return _pick(rng, found)
+    return pick(rng, found)
 
 
 def _about_one(
@@ -175,7 +103,7 @@ def _about_one(
     alone = len(scenes[image].things) == 1
     matches = sum(fits(other, asked) for scene in scenes for other in scene.things)
     numbered = len(scenes) > 1 and not (matches == 1 and rng.random() < 0.3)
-    it, where = _place(rng, len(scenes), image, split, silent=not numbered)
+    it, where = place(rng, len(scenes), image, split, silent=not numbered)
     way = kind
     if kind == "shape" and rng.random() < 0.25:
         way = "shape by colour"
@@ -184,30 +112,30 @@ def _about_one(
         if kind == "shape" and rng.random() < 0.7:
             way = "the only shape"
             where = where or f" in {it}"
-    ref = _reference(rng, asked)
-    phrase = _pick(rng, PHRASINGS[way][split])
+    ref = reference(rng, asked)
+    phrase = pick(rng, PHRASINGS[way][split])
     question = phrase.format(ref=ref, where=where, it=it, colour=thing.colour)
     word = thing.colour if kind == "colour" else thing.shape
     pointer = Pointer(0, len(word), image, (index,))
-    return Turn(kind, _lead(rng, question, where), f"{word.capitalize()}.", image, asked, (pointer,))
+    return Turn(kind, lead(rng, question, where), f"{word.capitalize()}.", image, asked, (pointer,))
 
 
 def _count(rng: np.random.Generator, scenes: Sequence[Content], split: str) -> Turn:
     if rng.random() < 0.04:
-        phrase = _pick(rng, PHRASINGS["pictures"][split])
-        return Turn("count", phrase.format(nouns=_pick(rng, PICTURES)[1]), f"{NUMBERS[len(scenes)]}.")
+        phrase = pick(rng, PHRASINGS["pictures"][split])
+        return Turn("count", phrase.format(nouns=pick(rng, PICTURES)[1]), f"{NUMBERS[len(scenes)]}.")
     image = int(rng.integers(len(scenes)))
     return _counted(rng, scenes, split, image, _wanted(rng, scenes, image))
 
 
 def _wanted(rng: np.random.Generator, scenes: Sequence[Content], image: int) -> tuple[str | None, str | None]:
     """What to count or look for: mostly something that is there, sometimes something close to it."""
-    thing = _pick(rng, scenes[image].things)
+    thing = pick(rng, scenes[image].things)
     shape, colour = thing.shape, thing.colour
     if rng.random() < 0.18:
-        shape = _pick(rng, SHAPES)
+        shape = pick(rng, SHAPES)
     elif rng.random() < 0.12:
-        colour = _pick(rng, tuple(COLOURS))
+        colour = pick(rng, tuple(COLOURS))
     draw = rng.random()
     if draw < 0.45:
         return shape, None
@@ -224,15 +152,13 @@ def _counted(
     asked: tuple[str | None, str | None],
 ) -> Turn:
     found = tuple(index for index, thing in enumerate(scenes[image].things) if fits(thing, asked))
-    it, where = _place(rng, len(scenes), image, split)
-    phrase = _pick(rng, PHRASINGS["count"][split])
+    it, where = place(rng, len(scenes), image, split)
+    phrase = pick(rng, PHRASINGS["count"][split])
     if phrase.endswith("are{where}?"):
         where = where or f" in {it}"
-    noun = f"{asked[0]}s" if asked[0] else _pick(rng, THINGS)[1]
+    noun = f"{asked[0]}s" if asked[0] else pick(rng, THINGS)[1]
     plural = f"{asked[1]} {noun}" if asked[1] else noun
-    question = _lead(
-        rng, phrase.format(plural=plural.replace("crosss", "crosses"), where=where, it=it), where
-    )
+    question = lead(rng, phrase.format(plural=plural.replace("crosss", "crosses"), where=where, it=it), where)
     word = NUMBERS[len(found)]
     pointers = (Pointer(0, len(word), image, found),) if found else ()
     return Turn("count", question, f"{word}.", image, asked, pointers)
@@ -251,10 +177,10 @@ def _which(rng: np.random.Generator, scenes: Sequence[Content], split: str) -> T
                 # a full name is asked most, above all where another picture has half of it
                 if having == [image]:
                     options += [(image, asked)] * (3 if None not in asked else 1)
-    image, asked = _pick(rng, options)
+    image, asked = pick(rng, options)
     found = tuple(index for index, thing in enumerate(scenes[image].things) if fits(thing, asked))
-    noun, nouns = _pick(rng, PICTURES)
-    question = _pick(rng, PHRASINGS["which"][split]).format(noun=noun, nouns=nouns, a=_one(rng, asked))
+    noun, nouns = pick(rng, PICTURES)
+    question = pick(rng, PHRASINGS["which"][split]).format(noun=noun, nouns=nouns, a=one(rng, asked))
     return Turn("which", question, f"Image {image + 1}.", image, asked, (Pointer(6, 7, image, found),))
 
 
@@ -264,17 +190,17 @@ def _exist(rng: np.random.Generator, scenes: Sequence[Content], split: str) -> T
     for _ in range(20):
         asked = _wanted(rng, scenes, image)
         if not want and rng.random() < 0.5:  # half of it from one thing, half from elsewhere
-            other = _pick(rng, _pick(rng, scenes).things)
+            other = pick(rng, pick(rng, scenes).things)
             asked = (asked[0] or other.shape, other.colour)
         found = tuple(index for index, thing in enumerate(scenes[image].things) if fits(thing, asked))
         if asked != (None, None) and bool(found) == want:
             break
     else:
         raise NothingToAsk("every name drawn was there, or none was")
-    it, where = _place(rng, len(scenes), image, split)
-    question = _pick(rng, PHRASINGS["exist"][split]).format(a=_one(rng, asked), where=where, it=it)
+    it, where = place(rng, len(scenes), image, split)
+    question = pick(rng, PHRASINGS["exist"][split]).format(a=one(rng, asked), where=where, it=it)
     pointers = (Pointer(0, 3, image, found),) if found else ()
-    return Turn("exist", _lead(rng, question, where), "Yes." if found else "No.", image, asked, pointers)
+    return Turn("exist", lead(rng, question, where), "Yes." if found else "No.", image, asked, pointers)
 
 
 def _position(rng: np.random.Generator, scenes: Sequence[Content], split: str) -> Turn:
@@ -285,19 +211,19 @@ def _position(rng: np.random.Generator, scenes: Sequence[Content], split: str) -
     # nothing near the middle line
     sides = [("position left", "Left" if across < 0.5 else "Right")] if abs(across - 0.5) > 0.12 else []
     sides += [("position top", "Top" if down < 0.5 else "Bottom")] if abs(down - 0.5) > 0.12 else []
-    way, word = _pick(rng, sides)
+    way, word = pick(rng, sides)
     names = [(thing.shape, None), (None, thing.colour), (thing.shape, thing.colour)]
-    asked = _pick(rng, [name for name in names if sum(fits(other, name) for other in scene.things) == 1])
-    it, where = _place(rng, len(scenes), image, split)
-    question = _pick(rng, PHRASINGS[way][split]).format(ref=_reference(rng, asked), where=where, it=it)
+    asked = pick(rng, [name for name in names if sum(fits(other, name) for other in scene.things) == 1])
+    it, where = place(rng, len(scenes), image, split)
+    question = pick(rng, PHRASINGS[way][split]).format(ref=reference(rng, asked), where=where, it=it)
     pointer = Pointer(0, len(word), image, (index,))
-    return Turn("position", _lead(rng, question, where), f"{word}.", image, asked, (pointer,))
+    return Turn("position", lead(rng, question, where), f"{word}.", image, asked, (pointer,))
 
 
 def _describe(rng: np.random.Generator, scenes: Sequence[Content], split: str) -> Turn:
     image = int(rng.integers(len(scenes)))
-    it, where = _place(rng, len(scenes), image, split)
-    phrase = _pick(rng, PHRASINGS["describe"][split])
+    it, where = place(rng, len(scenes), image, split)
+    phrase = pick(rng, PHRASINGS["describe"][split])
     if "is{where}" in phrase:
         where = where or f" in {it}"
     answer, pointers = _description(scenes[image], image)
@@ -307,10 +233,10 @@ def _describe(rng: np.random.Generator, scenes: Sequence[Content], split: str) -
 def _description(scene: Content, image: int) -> tuple[str, tuple[Pointer, ...]]:
     order = sorted(range(len(scene.things)), key=lambda index: scene.things[index].centre)
     answer, pointers = "", []
-    for place, index in enumerate(order):
+    for nth, index in enumerate(order):
         thing = scene.things[index]
-        answer += "" if not place else " and " if place == len(order) - 1 else ", "
-        answer += f"{_a(thing.colour)} "
+        answer += "" if not nth else " and " if nth == len(order) - 1 else ", "
+        answer += f"{article(thing.colour)} "
         for word, gap in ((thing.colour, " "), (thing.shape, "")):
             pointers.append(Pointer(len(answer), len(answer) + len(word), image, (index,)))
             answer += word + gap
@@ -320,16 +246,16 @@ def _description(scene: Content, image: int) -> tuple[str, tuple[Pointer, ...]]:
 def _chat(rng: np.random.Generator, scenes: Sequence[Content], split: str) -> Turn:
     if not scenes and rng.random() < 0.25:
         # asked about a picture that nobody has shown
-        way = _pick(rng, ("colour", "shape", "count", "describe"))
-        phrase = _pick(rng, PHRASINGS[way][split])
-        shape, colour = _pick(rng, SHAPES), _pick(rng, tuple(COLOURS))
-        it, where = _place(rng, 1, 0, split)
-        ref = _reference(rng, (shape, None) if way == "colour" else (None, colour))
+        way = pick(rng, ("colour", "shape", "count", "describe"))
+        phrase = pick(rng, PHRASINGS[way][split])
+        shape, colour = pick(rng, SHAPES), pick(rng, tuple(COLOURS))
+        it, where = place(rng, 1, 0, split)
+        ref = reference(rng, (shape, None) if way == "colour" else (None, colour))
         return Turn(
             "chat", phrase.format(ref=ref, where=where or f" in {it}", it=it, plural=f"{shape}s"), NO_PICTURE
         )
-    ways, answer = _pick(rng, CHAT)
-    return Turn("chat", _pick(rng, ways[split]), answer)
+    ways, answer = pick(rng, CHAT)
+    return Turn("chat", pick(rng, ways[split]), answer)
 
 
 _ASKERS: dict[str, Callable[[np.random.Generator, Sequence[Content], str], Turn]] = {
@@ -350,10 +276,10 @@ def _follow_up(rng: np.random.Generator, scenes: Sequence[Content], split: str, 
         return None
     others = [image for image in range(len(scenes)) if image != first.image]
     if others and rng.random() < 0.6:
-        image = _pick(rng, others)
+        image = pick(rng, others)
         found = [index for index, thing in enumerate(scenes[image].things) if fits(thing, first.asked)]
-        it, _ = _place(rng, len(scenes), image, split)
-        question = _pick(rng, PHRASINGS["elsewhere"][split]).format(it=it)
+        it, _ = place(rng, len(scenes), image, split)
+        question = pick(rng, PHRASINGS["elsewhere"][split]).format(it=it)
         if first.kind == "count":
             turn = _counted(rng, scenes, split, image, first.asked)
         elif first.kind == "describe":
@@ -363,7 +289,7 @@ def _follow_up(rng: np.random.Generator, scenes: Sequence[Content], split: str, 
             turn = _about_one(rng, scenes, split, first.kind, image, found[0])
         else:
             return None
-        return _casual(rng, replace(turn, question=question, asked=first.asked))
+        return casual(rng, replace(turn, question=question, asked=first.asked))
     if first.kind not in ("colour", "shape") or first.asked == (None, None):
         return None
     by = 0 if first.kind == "colour" else 1
@@ -376,79 +302,5 @@ def _follow_up(rng: np.random.Generator, scenes: Sequence[Content], split: str, 
     asked = (thing.shape, None) if by == 0 else (None, thing.colour)
     if asked == first.asked:
         return None
-    question = _pick(rng, PHRASINGS["another"][split]).format(ref=_reference(rng, asked))
-    return _casual(rng, replace(turn, question=question, asked=asked))
-
-
-# parts of a question
-
-
-def _pick(rng: np.random.Generator, options: Sequence):
-    if not options:
-        raise NothingToAsk("these scenes allow no such question")
-    return options[int(rng.integers(len(options)))]
-
-
-def _a(word: str) -> str:
-    return "an" if word[0] in "aeiou" else "a"
-
-
-def _one(rng: np.random.Generator, asked: tuple[str | None, str | None]) -> str:
-    """ "a circle", "a red circle", "something red", "a red object"."""
-    shape, colour = asked
-    if shape is None and rng.random() < 0.4:
-        return f"something {colour}"
-    noun = shape or _pick(rng, THINGS)[0]
-    name = f"{colour} {noun}" if colour else noun
-    return name if rng.random() < 0.06 else f"{_a(name)} {name}"
-
-
-def _reference(rng: np.random.Generator, asked: tuple[str | None, str | None]) -> str:
-    """ "the circle", "the red object"; "it" or "the object" where there is only one thing."""
-    shape, colour = asked
-    if shape is None and colour is None and rng.random() < 0.3:
-        return "it"
-    noun = shape or _pick(rng, THINGS)[0]
-    if colour and shape is None and rng.random() < 0.15:
-        noun = "one"
-    article = "" if rng.random() < 0.07 else "the "
-    return f"{article}{colour} {noun}" if colour else f"{article}{noun}"
-
-
-def _place(
-    rng: np.random.Generator, count: int, image: int, split: str, silent: bool = False
-) -> tuple[str, str]:
-    """A name for the picture and " in" that picture; the latter may be empty when there is one picture."""
-    numbered = count > 1 or rng.random() < 0.3
-    names = NUMBERED[split] if numbered else ONLY[split]
-    it = _pick(rng, names).format(n=image + 1, ordinal=ORDINALS[image])
-    if silent or (count == 1 and rng.random() < 0.45):
-        return it, ""
-    if count == 1 and rng.random() < 0.08:
-        return it, " here"
-    return it, f" {'on' if rng.random() < 0.1 else 'in'} {it}"
-
-
-def _lead(rng: np.random.Generator, question: str, where: str) -> str:
-    """Sometimes the place comes first: "In image 2, what colour is the circle?"."""
-    if where and question.count(where) == 1 and rng.random() < 0.12:
-        rest = question.replace(where, "")
-        return f"{where.strip().capitalize()}, {rest[0].lower()}{rest[1:]}"
-    return question
-
-
-def _casual(rng: np.random.Generator, turn: Turn) -> Turn:
-    """Vary what does not matter: polite words, American spelling, small letters, a missing mark."""
-    question = turn.question[0].upper() + turn.question[1:]
-    if turn.kind != "chat" and rng.random() < 0.12:
-        if rng.random() < 0.6:
-            question = f"{_pick(rng, BEFORE)}{question[0].lower()}{question[1:]}"
-        else:
-            question = f"{question.rstrip('?.')}{_pick(rng, AFTER)}{question[len(question.rstrip('?.')) :]}"
-    if rng.random() < 0.5:
-        question = question.replace("colour", "color").replace("Colour", "Color")
-    if rng.random() < 0.25:
-        question = question.lower()
-    if rng.random() < 0.2:
-        question = question.rstrip("?.!")
-    return replace(turn, question=question)
+    question = pick(rng, PHRASINGS["another"][split]).format(ref=reference(rng, asked))
+    return casual(rng, replace(turn, question=question, asked=asked))

@@ -26,8 +26,9 @@ import torch
 from tqdm import tqdm
 
 from model.checkpoint import load
-from model.demo.dialogues import KINDS, MANDATORY_KINDS, NothingToAsk, Turn, converse
+from model.demo.dialogues import KINDS, MANDATORY_KINDS, converse
 from model.demo.scenes import Scene, draw_scene
+from model.demo.turns import NothingToAsk, Turn
 from model.generate import generate
 from model.hooks import recorded
 from model.llama4 import Llama4

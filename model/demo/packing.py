@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.demo.dialogues import KINDS, Turn, ask, converse
+from model.demo.dialogues import KINDS, ask, converse
 from model.demo.pictures import CELLS, Picture, PictureStore
+from model.demo.turns import Pointer, Turn
 from model.tokenizer import Tokenizer
 
 NO_LOSS = -100
@@ -115,21 +116,12 @@ class Packer:
                         counted.append(self._each(row.shown[turn.image], pictures[turn.image], turn))
                     for pointer in turn.pointers if turn.kind != "count" else ():
                         token = next(i for i, end in enumerate(offsets) if end > pointer.start)
-                        box = np.zeros(self.length, dtype=bool)
-                        inside = pictures[pointer.image].inside[list(pointer.things)].any(0)
-                        # where a thing lies can only be read where the whole picture is seen
-                        first = -(CELLS**2) if turn.kind in ("position", "describe") else 0
-                        box[row.shown[pointer.image][first:]] = inside[first:]
+                        box = self._box(row, pictures, turn, pointer)
                         if box.any():
                             grounded.append((row_number, at + start - 1 + token))
                             boxes.append(box)
             packed.append(row)
-        image = torch.full((rows, self.length), -1)
-        whole = torch.zeros((rows, self.length), dtype=torch.bool)
-        for number, row in enumerate(packed):
-            for index, places in enumerate(row.shown):
-                image[number, places] = index
-                whole[number, places[-(CELLS**2) :]] = True
+        image, whole = self._shown(packed)
         return Batch(
             token_ids=self._padded([row.ids for row in packed], self.tokenizer.pad_id),
             positions=self._padded([row.positions for row in packed], -1),
@@ -169,6 +161,25 @@ class Packer:
             shown.append(at + np.flatnonzero(np.asarray(ids[at:]) == self._patch))
         size = len(ids)
         return _Row(ids, list(range(size)), [0] * size, [NO_LOSS] * size, [-1] * size, shown)
+
+    def _box(self, row: _Row, pictures: Sequence[Picture], turn: Turn, pointer: Pointer) -> np.ndarray:
+        """Bool [T]: the tokens that show what a word speaks of."""
+        box = np.zeros(self.length, dtype=bool)
+        inside = pictures[pointer.image].inside[list(pointer.things)].any(0)
+        # where a thing lies can only be read where the whole picture is seen
+        first = -(CELLS**2) if turn.kind in ("position", "describe") else 0
+        box[row.shown[pointer.image][first:]] = inside[first:]
+        return box
+
+    def _shown(self, packed: Sequence[_Row]) -> tuple[Tensor, Tensor]:
+        """Per token its picture [B, T], -1 elsewhere, and whether it shows the whole picture, bool [B, T]."""
+        image = torch.full((len(packed), self.length), -1)
+        whole = torch.zeros((len(packed), self.length), dtype=torch.bool)
+        for number, row in enumerate(packed):
+            for index, places in enumerate(row.shown):
+                image[number, places] = index
+                whole[number, places[-(CELLS**2) :]] = True
+        return image, whole
 
     def _each(self, shown: np.ndarray, picture: Picture, turn: Turn) -> np.ndarray:
         """Bool [MOST_THINGS, T]: where the whole picture shows each thing that a turn counts."""

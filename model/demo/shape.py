@@ -10,7 +10,7 @@ from __future__ import annotations
 from tokenizers import models, pre_tokenizers, trainers
 
 from model.config import Llama4Config, TextConfig, VisionConfig
-from model.demo.dialogues import all_texts
+from model.demo.wording import all_texts
 from model.images import ImageSettings
 from model.processor import Processor
 from model.tokenizer import Tokenizer

@@ -1,11 +1,15 @@
+"""Questions have one right answer, found again from the scene by other means."""
+
 import re
 
 import numpy as np
 import pytest
 
-from model.demo.dialogues import KINDS, NothingToAsk, ask, converse
-from model.demo.phrasings import CHAT, NO_PICTURE, PHRASINGS
+from model.demo.dialogues import KINDS, ask, converse
+from model.demo.phrasings import PHRASINGS
 from model.demo.scenes import COLOURS, SHAPES, draw_scene
+from model.demo.small_talk import CHAT, NO_PICTURE
+from model.demo.turns import NothingToAsk
 
 SCENES = [draw_scene((77, index)) for index in range(120)]
 NUMBER_WORDS = ["zero", "one", "two", "three", "four"]

@@ -1,13 +1,16 @@
+"""The measurement counts right what is right, and its intervals hold."""
+
 import json
 
 import numpy as np
 import pytest
 
 from model.demo import evaluate
-from model.demo.dialogues import KINDS, Pointer, Turn
+from model.demo.dialogues import KINDS
 from model.demo.evaluate import Outcome, Sample, ask_model, draw_samples, summarize, table, wilson
 from model.demo.scenes import draw_scene
 from model.demo.shape import build_processor
+from model.demo.turns import Pointer, Turn
 from model.llama4 import Llama4
 
 

@@ -1,13 +1,16 @@
+"""Packed questions are to the model what each is alone."""
+
 import numpy as np
 import pytest
 import torch
 
-from model.demo.dialogues import Turn, converse
+from model.demo.dialogues import converse
 from model.demo.losses import plain_attention
 from model.demo.packing import NO_LOSS, Packer
 from model.demo.pictures import Picture, PictureStore, label_cells
 from model.demo.scenes import Content, draw_scene
 from model.demo.shape import IMAGES, build_processor
+from model.demo.turns import Turn
 from model.images import tile_image
 from model.llama4 import Llama4
 

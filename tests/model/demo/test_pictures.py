@@ -1,3 +1,5 @@
+"""The store holds what the processor would make, and labels what the pictures show."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Pictures are what they say: boxes, masks, colours, the same for the same seed."""
+
 import numpy as np
 import pytest
 from PIL import Image

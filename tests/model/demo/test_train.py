@@ -1,3 +1,5 @@
+"""A few steps of training run, repeat, and go on after a kill."""
+
 import numpy as np
 import pytest
 import torch
