@@ -54,6 +54,7 @@ quick: install-test
 
 lint: install-test
 	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
 	@$(VENV)/bin/lint-imports
 
 test-js:
