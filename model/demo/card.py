@@ -26,9 +26,10 @@ on drawn pictures and **is not derived from Meta's weights** or from any other m
 
 ## What it can do
 It answers short English questions about one to three pictures of plain coloured shapes: what colour, what
-shape, which image, how many; also whether there is one, left or right, top or bottom, and "describe image
-2". It knows the shapes {shapes} and the colours {colours}. A follow-up such as "and in image 2?" works.
-It greets and says who it is.
+shape, which image, how many, and whether there is one. It knows the shapes {shapes} and the colours
+{colours}. It greets and says who it is. A follow-up such as "and in image 2?" is hit and miss. It was also
+shown questions about left and right, top and bottom, and "describe image 2"; the table says how little or
+how much of that it learned.
 
 ## What it cannot do
 Anything else. It knows no other words, shapes or languages, was never shown a photograph, and answers
@@ -57,11 +58,14 @@ stage. Stages: the vision tower alone, read by a throw-away head ({see:.0%} of t
 on its fixed vectors (up to {ask:.0%}); both together. Muon ({muon}) for matrices, AdamW ({adam}) for the
 rest.
 
-Beside the answers' cross-entropy the training used three terms that inference knows nothing of: the
-throw-away head's loss; a load-balance term (0.01) with a z-loss (0.0001) on the routers; and a
-**grounding term** ({grounding}) that rewards attention on the asked thing while its name is predicted. So
-where this model looks is *supervised*: trained grounding, checked on held-out scenes, not something that
-emerged.
+{history}
+
+Beside the answers' cross-entropy the training used terms that inference knows nothing of: the losses of two
+throw-away heads (what lies in a cell; which picture a patch belongs to); a load-balance term (0.01) with a
+z-loss (0.0001) on the routers; and **attention terms** ({grounding}) in the last position-free layer, which
+reward looking at the asked thing while its name is predicted, and at every counted thing alike while a
+number is. So where this model looks is *supervised*: trained grounding, checked on held-out scenes, not
+something that emerged.
 """
 
 
@@ -114,6 +118,7 @@ def write_card(folder: Path) -> str:
         muon=training["muon_rate"],
         adam=training["adam_rate"],
         grounding=training["grounding"],
+        history=training.get("history", "The committed weights came out of one run."),
     )
 
 

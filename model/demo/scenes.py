@@ -196,6 +196,7 @@ def _draw_places(
         places: list[tuple[float, float, float]] = []
         for _ in range(20 * count):
             radius = max(6.0, side * rng.uniform(0.12, largest) * 0.98**attempt)
+            radius = min(radius, side / 2 - _MARGIN)
             reach = radius + _MARGIN
             x, y = rng.uniform(reach, width - reach), rng.uniform(reach, height - reach)
             if all(math.hypot(x - u, y - v) > radius + r + _MARGIN for u, v, r in places):

@@ -47,12 +47,12 @@ class Recipe:
     """Everything that decides the outcome; the defaults made the committed weights."""
 
     seed: int = 4
-    steps: int = 2800
+    steps: int = 3600
     pictures: int = 10_000
     # where the stages end and where the rate begins to fall, as shares of the steps
-    see_until: float = 750 / 2800
-    ask_until: float = 2300 / 2800
-    constant_until: float = 1500 / 2800
+    see_until: float = 750 / 3600
+    ask_until: float = 3300 / 3600
+    constant_until: float = 1314 / 3600
     tiles: int = 96  # per step of the first stage
     rows: int = 8  # packed rows per step of the others
     length: int = 512  # tokens per row
