@@ -2,7 +2,8 @@
 
 from model import SamplingParams
 from workbench.capture import CaptureError, CaptureOptions
-from workbench.session import Reply, Run, Session, StreamedToken, load
+from workbench.run import Reply, Run, StreamedToken
+from workbench.session import Session, load
 from workbench.trace import Trace, TraceError
 
 __all__ = [

@@ -8,155 +8,18 @@ nothing behind.
 from __future__ import annotations
 
 import contextlib
-import queue
-import secrets
-import threading
+import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
-from model import Llama4, Processor, SamplingParams, Step, generate
+from model import Llama4, Processor, SamplingParams
 from model import load as load_model
 from workbench.capture import Capture, CaptureOptions
-from workbench.trace import Trace
-
-Messages = list[dict]
-
-# parameters; below, an operation is over before a second core has joined in, and waiting for one that is busy
-# (a browser's, say) costs many times the operation
-ONE_THREAD_BELOW = 50_000_000
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A finished answer; `str(reply)` is its text.
-
-    Attributes:
-        text: what was said. finish_reason: "stop", "length" or "cancelled".
-        trace: what was observed. messages: the conversation with this answer, to go on from.
-    """
-
-    text: str
-    trace: Trace
-    messages: Messages
-    finish_reason: str
-
-    def __str__(self) -> str:
-        return self.text
-
-    def __repr__(self) -> str:
-        text = self.text if len(self.text) <= 100 else self.text[:97] + "..."
-        return f"Reply({text!r}, {self.finish_reason}, {self.trace!r})"
-
-
-@dataclass(frozen=True)
-class StreamedToken:
-    """One token of a running answer: `text` is what it adds, `trace` everything observed up to it."""
-
-    index: int
-    step: Step
-    run: Run = field(repr=False)
-
-    @property
-    def token_id(self) -> int:
-        """The token."""
-        return self.step.token_id
-
-    @property
-    def text(self) -> str:
-        """What the token adds to the visible answer."""
-        return self.step.text
-
-    @property
-    def trace(self) -> Trace:
-        """The trace up to this token."""
-        return self.run.trace(self.index + 1)
-
-
-class Run:
-    """One answer: queued, growing, or done. Iterate it for its tokens; several subscribers may."""
-
-    def __init__(self, messages: Messages, sampling: SamplingParams, capture: Capture) -> None:
-        self.id = secrets.token_urlsafe(12)
-        self.messages = messages
-        self.sampling = sampling
-        self.capture = capture
-        self.finish_reason: str | None = None
-        self.error: Exception | None = None
-        self.cancelled = threading.Event()
-        self._changed = threading.Condition()
-
-    def __repr__(self) -> str:
-        state = self.finish_reason or (f"error: {self.error}" if self.error else "running")
-        return f"Run({len(self.capture.steps)} tokens, {state})"
-
-    @property
-    def done(self) -> bool:
-        """Whether nothing more will come."""
-        return self.finish_reason is not None or self.error is not None
-
-    @property
-    def text(self) -> str:
-        """The visible answer so far."""
-        return "".join(step.text for step in self.capture.steps[:])
-
-    def cancel(self) -> None:
-        """Stop before the next token; the answer so far stays."""
-        self.cancelled.set()
-        with self._changed:
-            self._changed.notify_all()
-
-    def trace(self, generated: int | None = None) -> Trace:
-        """The trace of the first `generated` answer tokens; everything so far by default."""
-        steps = self.capture.steps[:generated]
-        text = "".join(step.text for step in steps)
-        reason = steps[-1].finish_reason if steps else None
-        if self.done and len(steps) == len(self.capture.steps):
-            reason = self.finish_reason
-        return self.capture.trace(len(steps), text, reason)
-
-    def __iter__(self) -> Iterator[StreamedToken]:
-        """Tokens from the first on, waiting for those to come; raises what stopped the run, if anything."""
-        at = 0
-        while True:
-            with self._changed:
-                # woken at times, so that a keyboard interrupt is noticed
-                while len(self.capture.steps) <= at and not self.done:
-                    self._changed.wait(0.2)
-            if len(self.capture.steps) > at:
-                yield StreamedToken(at, self.capture.steps[at], self)
-                at += 1
-            elif self.error is not None:
-                raise self.error
-            else:
-                return
-
-    def wait(self) -> Reply:
-        """Block until the answer is whole; a keyboard interrupt stops the run."""
-        try:
-            for _ in self:
-                pass
-        except KeyboardInterrupt:
-            self.cancel()
-            raise
-        return self.reply()
-
-    def reply(self) -> Reply:
-        """The finished answer; what there is of it, if the run was cancelled."""
-        said = {"role": "assistant", "content": self.text}
-        return Reply(self.text, self.trace(), [*self.messages, said], self.finish_reason or "cancelled")
-
-    def _note(self, step: Step) -> None:
-        self.capture.add(step)
-        with self._changed:
-            self._changed.notify_all()
-
-    def _end(self, reason: str | None, error: Exception | None = None) -> None:
-        with self._changed:
-            self.finish_reason, self.error = reason, error
-            self._changed.notify_all()
+from workbench.engine import Engine
+from workbench.run import Messages, Reply, Run, StreamedToken
 
 
 class Session:
@@ -170,11 +33,9 @@ class Session:
         self.llama = llama
         self.processor = processor
         self.name = name
-        self._runs: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
-        self._engine: threading.Thread | None = None
-        self._starting = threading.Lock()
-        # as the caller has them: a new thread would start with what another session's engine has set
-        self._threads = torch.get_num_threads()
+        self._engine = Engine(llama, processor, name)
+        # when nobody holds the session any more, and when the program ends
+        weakref.finalize(self, self._engine.stop)
 
     def __repr__(self) -> str:
         text = self.llama.config.text
@@ -212,12 +73,8 @@ class Session:
         watch = Capture(
             self.llama, self.processor, inputs, capture or CaptureOptions(), sampling.max_tokens, meta
         )
-        run = Run(messages, sampling, watch)
-        with self._starting:
-            if self._engine is None:
-                self._engine = threading.Thread(target=self._work, name=f"engine of {self.name}", daemon=True)
-                self._engine.start()
-        self._runs.put(run)
+        run = Run(messages, sampling, watch, owner=self)
+        self._engine.put(run)
         return run
 
     def chat(
@@ -259,38 +116,7 @@ class Session:
 
     def close(self) -> None:
         """End the engine thread after the answers that are queued."""
-        with self._starting:
-            if self._engine is not None:
-                self._runs.put(None)
-                self._engine.join()
-                self._engine = None
-
-    def _work(self) -> None:
-        small = sum(parameter.numel() for parameter in self.llama.parameters()) < ONE_THREAD_BELOW
-        torch.set_num_threads(1 if small else self._threads)  # of this thread alone
-        while (run := self._runs.get()) is not None:
-            try:
-                self._answer(run)
-            # whatever it was, the subscriber must learn of it and the thread go on
-            except Exception as error:
-                run._end(None, error)
-
-    def _answer(self, run: Run) -> None:
-        capture, cache = run.capture, self.llama.new_cache()
-        with capture.watching():
-            for step in generate(
-                self.llama, self.processor, capture.inputs, run.sampling, run.cancelled, cache
-            ):
-                run._note(step)
-            if capture.moe_layers and capture.steps and not run.cancelled.is_set():
-                # the last token predicted nothing, so no pass has routed it yet
-                with torch.no_grad():
-                    self.llama.hidden(
-                        torch.tensor([[capture.steps[-1].token_id]], device=self.llama.device), cache=cache
-                    )
-                capture.add_last_routing()
-        reason = capture.steps[-1].finish_reason if capture.steps else None
-        run._end(reason or "cancelled")
+        self._engine.close()
 
 
 def conversation(

@@ -1,7 +1,11 @@
 """Sessions: ask, watch, stop, go on; one engine, any number of subscribers, and errors that reach them."""
 
+import gc
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +15,9 @@ from PIL import Image
 import workbench as wb
 from model import SamplingParams, replaced
 from tests.speech import paced, saying, spoken
-from workbench import session as session_file
+from workbench import engine as engine_file
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -254,6 +260,36 @@ def test_one_engine_serves_a_session_and_ends_when_it_is_closed(maverick):
     session.close()
 
 
+def test_a_forgotten_session_ends_its_engine_and_a_run_that_is_held_goes_on(maverick):
+    def engines() -> int:
+        return sum(thread.name == f"engine of {maverick.name}" for thread in threading.enumerate())
+
+    before = engines()
+    run = wb.load(maverick).start("Hi", SamplingParams(max_tokens=5))
+    gc.collect()
+    assert run.wait().finish_reason in ("length", "stop")
+    assert engines() == before + 1
+    del run
+    gc.collect()
+    assert engines() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "ending", ["run.wait()", "next(iter(run))", "pass"], ids=["done", "midway", "at once"]
+)
+def test_a_program_ends_quietly_whatever_its_engines_are_doing(maverick, ending):
+    code = (
+        "import workbench as wb\n"
+        f"for _ in range(2):\n    session = wb.load({str(maverick)!r})\n"
+        f"    run = session.start('Hi', wb.SamplingParams(max_tokens=200))\n    {ending}\n"
+    )
+    for _ in range(3):
+        command = [sys.executable, "-c", code]
+        child = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        assert (child.returncode, child.stderr) == (0, "")
+
+
 @pytest.fixture
 def two_threads():
     before = torch.get_num_threads()
@@ -278,7 +314,7 @@ def test_a_small_model_runs_on_one_thread_and_takes_none_from_others(maverick, m
 
     assert threads_used(wb.load(maverick)) == 1
     assert torch.get_num_threads() == 2, "the caller's own are left alone"
-    monkeypatch.setattr(session_file, "ONE_THREAD_BELOW", 0)
+    monkeypatch.setattr(engine_file, "ONE_THREAD_BELOW", 0)
     assert threads_used(wb.load(maverick)) == 2, "a large model has all that the caller has"
 
 

@@ -17,7 +17,7 @@ from workbench.trace import Trace
 from workbench.view.payload import MEAN_HEAD, Feed, answer_attention, answer_pull, attention_info, snapshot
 
 if TYPE_CHECKING:
-    from workbench.session import Run
+    from workbench.run import Run
 
 HERE = Path(__file__).parent
 SECONDS_BETWEEN_UPDATES = 0.08  # an eye gains nothing from more, and notebook servers drop floods

@@ -1,0 +1,90 @@
+"""The engine: the one thread that runs a model, answer after answer.
+
+It outlives no session. When a session is forgotten or the program ends, what the engine was writing is
+cancelled and its thread ends first: a thread that is inside PyTorch when the interpreter goes would abort the
+program.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+
+import torch
+
+from model import Llama4, Processor, generate
+from workbench.run import Run
+
+# parameters; below, an operation is over before a second core has joined in, and waiting for one that is busy
+# (a browser's, say) costs many times the operation
+ONE_THREAD_BELOW = 50_000_000
+
+
+class Engine:
+    """Answers runs in the order they come; the thread starts with the first.
+
+    Args:
+        llama: the model. processor: its tokenizer. name: of the model, for the thread's name.
+    """
+
+    def __init__(self, llama: Llama4, processor: Processor, name: str) -> None:
+        self.llama = llama
+        self.processor = processor
+        self.name = name
+        self._runs: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._stopping = threading.Event()
+        # as the caller has them: a new thread would start with what another session's engine has set
+        self._torch_threads = torch.get_num_threads()
+
+    def put(self, run: Run) -> None:
+        """Queue a run and return at once."""
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name=f"engine of {self.name}", daemon=True)
+                self._thread.start()
+        self._runs.put(run)
+
+    def close(self) -> None:
+        """End the thread after the runs that are queued."""
+        with self._starting:
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            self._runs.put(None)
+            # the last to let go of a session may be this very thread
+            if thread is not threading.current_thread():
+                thread.join()
+
+    def stop(self) -> None:
+        """End the thread before its next token; queued runs end as cancelled."""
+        self._stopping.set()
+        self.close()
+
+    def _work(self) -> None:
+        small = sum(parameter.numel() for parameter in self.llama.parameters()) < ONE_THREAD_BELOW
+        torch.set_num_threads(1 if small else self._torch_threads)  # of this thread alone
+        while (run := self._runs.get()) is not None:
+            try:
+                self._answer(run)
+            # whatever it was, the subscriber must learn of it and the thread go on
+            except Exception as error:
+                run.end(None, error)
+            # while waiting for the next, nothing is held that would keep a session alive
+            del run
+
+    def _answer(self, run: Run) -> None:
+        capture, cache = run.capture, self.llama.new_cache()
+        with capture.watching():
+            steps = generate(self.llama, self.processor, capture.inputs, run.sampling, run.cancelled, cache)
+            while not self._stopping.is_set() and (step := next(steps, None)) is not None:
+                run.note(step)
+            stopped = run.cancelled.is_set() or self._stopping.is_set()
+            if capture.moe_layers and capture.steps and not stopped:
+                # the last token predicted nothing, so no pass has routed it yet
+                last = torch.tensor([[capture.steps[-1].token_id]], device=self.llama.device)
+                with torch.no_grad():
+                    self.llama.hidden(last, cache=cache)
+                capture.add_last_routing()
+        reason = capture.steps[-1].finish_reason if capture.steps else None
+        run.end(reason or "cancelled")
