@@ -31,7 +31,7 @@ EXAMPLES = {
     "What colour is the circle in image 2?": ("a red circle", "a green circle and a yellow star"),
     "Which image shows a heart?": ("an orange moon", "a purple heart and a black square", "a red circle"),
     "How many triangles are there?": ("two triangles and a circle",),
-    "Describe the image.": ("a green circle and a yellow star",),
+    "Is there a yellow star in the image?": ("a green circle and a yellow star",),
 }
 
 
