@@ -55,8 +55,8 @@ of {words} words; a random patch does for {chance:.1%}.
 of a machine with other work on it, commit {commit}, torch {torch}. {pictures_drawn:,} drawn pictures (48
 to 640 pixels: from one tile up to four and a thumbnail), and half as many crowded tiles for the first
 stage. Stages: the vision tower alone, read by a throw-away head ({see:.0%} of the steps); the text part
-on its fixed vectors (up to {ask:.0%}); both together. Muon ({muon}) for matrices, AdamW ({adam}) for the
-rest.
+on its fixed vectors (up to {ask:.0%}); both together (up to {join:.0%}); the same with more counting.
+Muon ({muon}) for matrices, AdamW ({adam}) for the rest.
 
 {history}
 
@@ -115,6 +115,7 @@ def write_card(folder: Path) -> str:
         pictures_drawn=training["pictures"],
         see=training["see_until"],
         ask=training["ask_until"],
+        join=training["join_until"],
         muon=training["muon_rate"],
         adam=training["adam_rate"],
         grounding=training["grounding"],

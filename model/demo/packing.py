@@ -17,6 +17,7 @@ from torch import Tensor
 
 from model.demo.dialogues import KINDS, ask, converse
 from model.demo.pictures import CELLS, Picture, PictureStore
+from model.demo.scenes import Content
 from model.demo.turns import Pointer, Turn
 from model.tokenizer import Tokenizer
 
@@ -57,6 +58,14 @@ class _Row:
     question: list[int] = field(default_factory=list)
     shown: list[np.ndarray] = field(default_factory=list)  # per picture, the places of its patches
 
+    def add_branch(self, ids: list[int], prefix: int, branch: int) -> None:
+        """Add the tokens of a dialogue, as yet without targets; `prefix` is where its positions begin."""
+        self.ids += ids
+        self.positions += range(prefix, prefix + len(ids))
+        self.branch += [branch] * len(ids)
+        self.targets += [NO_LOSS] * len(ids)
+        self.question += [-1] * len(ids)
+
 
 class Packer:
     """Turns pictures and dialogues into rows of a fixed length.
@@ -80,9 +89,14 @@ class Packer:
         self._encoded: dict[str, list[int]] = {}
 
     def batch(
-        self, rng: np.random.Generator, store: PictureStore, rows: int, most_pictures: int = 3
+        self,
+        rng: np.random.Generator,
+        store: PictureStore,
+        rows: int,
+        most_pictures: int = 3,
+        evenly: bool = False,
     ) -> Batch:
-        """`rows` rows about one to `most_pictures` pictures each (a few about none)."""
+        """`rows` rows about one to `most_pictures` pictures, a few about none; `evenly`: see `_talk`."""
         packed, tiles, kinds, grounded, boxes, counting, counted = [], [], [], [], [], [], []
         for row_number in range(rows):
             shares = np.asarray([0.02, 0.28, 0.38, 0.32][: most_pictures + 1])
@@ -95,17 +109,13 @@ class Packer:
             branch = 0
             prefix = len(row.ids)
             while True:
-                turns = converse(rng, scenes)
+                turns = _talk(rng, scenes, evenly)
                 ids, answers = self._branch(turns)
                 if len(row.ids) + len(ids) > self.length:
                     break
                 branch += 1
                 at = len(row.ids)
-                row.ids += ids
-                row.positions += range(prefix, prefix + len(ids))
-                row.branch += [branch] * len(ids)
-                row.targets += [NO_LOSS] * len(ids)
-                row.question += [-1] * len(ids)
+                row.add_branch(ids, prefix, branch)
                 for turn, (start, answer, offsets) in zip(turns, answers, strict=True):
                     # the row before a token predicts it
                     row.targets[at + start - 1 : at + start - 1 + len(answer)] = answer
@@ -225,3 +235,11 @@ class Packer:
 
     def _padded(self, rows: list[list[int]], value: int) -> Tensor:
         return torch.tensor([row + [value] * (self.length - len(row)) for row in rows])
+
+
+def _talk(rng: np.random.Generator, scenes: Sequence[Content], evenly: bool) -> list[Turn]:
+    """Turns about the scenes; `evenly`: more of them count, and "One." is rarer than in the scenes."""
+    while True:
+        turns = converse(rng, scenes, kind="count" if evenly and rng.random() < 0.25 else None)
+        if not (evenly and turns[0].kind == "count" and turns[0].answer == "One." and rng.random() < 0.6):
+            return turns

@@ -77,11 +77,12 @@ def test_a_few_steps_on_one_batch_lower_its_loss(whole):
 
 
 def test_the_stages_follow_each_other():
-    recipe = Recipe(see_until=0.3, ask_until=0.7)
+    recipe = Recipe(see_until=0.3, ask_until=0.5, join_until=0.7)
     assert recipe.stage(0.0) == ("see", 0.0)
     assert recipe.stage(0.3) == ("ask", 0.0)
+    assert recipe.stage(0.5) == ("join", 0.0)
     name, far = recipe.stage(0.85)
-    assert name == "join" and far == pytest.approx(0.5)
+    assert name == "practise" and far == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (8, 40), (40, 8)], ids=["square", "wide", "tall"])
