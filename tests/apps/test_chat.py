@@ -179,11 +179,10 @@ def test_six_pictures_are_refused_with_a_sentence_and_nothing_is_lost(visit, app
 
 
 GIVE = """
-async ([how, source]) => {
+async (area, [how, source]) => {
   const blob = await (await fetch(source)).blob();
   const given = new DataTransfer();
   given.items.add(new File([blob], `${how}.png`, {type: "image/png"}));
-  const area = document.querySelector("#composer textarea");
   const event = how === "paste"
     ? new ClipboardEvent("paste", {clipboardData: given, bubbles: true})
     : new DragEvent("drop", {dataTransfer: given, bubbles: true, cancelable: true});
@@ -194,7 +193,9 @@ async ([how, source]) => {
 
 @pytest.mark.parametrize("how", ["paste", "drop"])
 def test_a_picture_can_be_pasted_and_dropped(visit, app, how):
-    visit.evaluate(GIVE, [how, picture_url(draw_scene(3, (80, 60)).image)])
+    # A locator waits for the composer: it may be drawn anew just after the page opened.
+    composer = visit.locator("#composer textarea")
+    composer.evaluate(GIVE, [how, picture_url(draw_scene(3, (80, 60)).image)])
     expect(visit.locator("#composer .thumbnail-item")).to_have_count(1, timeout=PATIENCE)
     ask(visit, "What is this?")
     assert answered(visit, app).image_sizes.tolist() == [[80, 60]]
