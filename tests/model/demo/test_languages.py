@@ -1,0 +1,89 @@
+"""Every language says everything there is to say, with no slot left open and no test phrasing in training."""
+
+import re
+import string
+from itertools import product
+
+import pytest
+
+from model.demo.languages import CODES, language
+from model.demo.languages.language import ANSWERS, CHAT, WAYS
+from model.demo.scenes import COLOURS, SHAPES
+
+SLOTS = {
+    **dict.fromkeys(WAYS, {"thing", "where"}),
+    **dict.fromkeys(("only_shape", "digit", "describe", "elsewhere"), {"where", "image"}),
+    **dict.fromkeys(("count", "exist"), {"thing", "where", "image"}),
+    **dict.fromkeys(("left_of", "right_of", "above", "below"), {"thing", "other", "where"}),
+    **dict.fromkeys(("same_shape", "same_colour"), {"n", "m"}),
+    **dict.fromkeys(("which", "another"), {"thing"}),
+    "odd": set(),
+}
+NEEDED = {"same_shape": {"n", "m"}, "left_of": {"thing", "other"}, "which": {"thing"}, "exist": {"thing"}}
+FEWEST = {"left_of": 2, "right_of": 2, "above": 2, "below": 2, "another": 2, "elsewhere": 3}
+
+
+def forms(template: str) -> set[tuple[str, str]]:
+    """The slots of a template with their forms."""
+    return {(name, form or "") for _, name, form, _ in string.Formatter().parse(template) if name is not None}
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_language_has_every_way_and_every_answer(code):
+    tongue = language(code)
+    assert tongue.code == code
+    assert (
+        set(tongue.ask) == set(WAYS) and set(tongue.answers) == set(ANSWERS) and set(tongue.chat) == set(CHAT)
+    )
+    for way, split in tongue.ask.items():
+        assert len(split.train) >= FEWEST.get(way, 4), way
+        assert split.test and not set(split.train) & set(split.test), way
+        for template in (*split.train, *split.test):
+            names = {name for name, _ in forms(template)}
+            assert names <= SLOTS[way] and names >= NEEDED.get(way, set()), (way, template)
+            # a picture of several must be nameable, or nobody knows which is meant
+            if {"where", "image"} & SLOTS[way]:
+                assert names & {"where", "image"}, (way, template)
+    for ways, answer in tongue.chat.values():
+        assert answer and ways.test and not set(ways.train) & set(ways.test)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_everything_can_be_filled_in(code):
+    tongue = language(code)
+    said = set()
+    templates = [t for split in tongue.ask.values() for t in (*split.train, *split.test)]
+    templates += tongue.answers.values()
+    names = product((*SHAPES, "digit", None), (*COLOURS, None), ("big", "small", None))
+    things = [tongue.named(*name) for name in names]
+    for template in templates:
+        for number, thing in enumerate(things):
+            other = things[(number * 7 + 3) % len(things)]
+            if any(form in ("colour", "shape") for _, form in forms(template)) and None in (
+                thing.shape,
+                thing.colour,
+            ):
+                continue
+            text = template.format(
+                thing=thing, other=other, where=tongue.in_numbered.train[0], image="X", n=1, m=2
+            )
+            assert text == text.strip() and "  " not in text and "None" not in text, text
+            assert not re.search(r"[{}]", text), text
+            said.add(text)
+    assert len(said) > 5000
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_names_of_things_differ(code):
+    tongue = language(code)
+    item = tongue.answers["item"]
+    items = [item.format(thing=tongue.named(shape, colour, None)) for shape in SHAPES for colour in COLOURS]
+    assert len(set(items)) == len(SHAPES) * len(COLOURS)
+    colours = {
+        tongue.answers["colour"].format(thing=tongue.named("circle", colour, None)) for colour in COLOURS
+    }
+    shapes = {tongue.answers["shape"].format(thing=tongue.named(shape, "red", None)) for shape in SHAPES}
+    assert len(colours) == len(COLOURS) and len(shapes) == len(SHAPES)
+    pairs = [("left", "right"), ("top", "bottom"), ("exist_yes", "exist_no"), ("same_yes", "same_no")]
+    for one, other in [*pairs, ("relation_yes", "relation_no")]:
+        assert tongue.answers[one] != tongue.answers[other]
