@@ -60,7 +60,6 @@ ASK = {
     "only_shape": Split(
         (
             "What shape is{where}?",
-            "Which shape is shown{where}?",
             "What shape do you see{where}?",
             "What shape does {image} show?",
         ),
@@ -155,7 +154,6 @@ ASK = {
         (
             "Which image has {thing:a}?",
             "Which image shows {thing:a}?",
-            "Which picture has {thing:a}?",
             "In which image is there {thing:a}?",
             "In which picture do you see {thing:a}?",
             "Which of the pictures has {thing:a}?",
@@ -202,7 +200,6 @@ ASK = {
             "Which digit is{where}?",
             "What digit do you see{where}?",
             "Which digit is written{where}?",
-            "What number is written{where}?",
             "Which digit does {image} show?",
             "Read the digit{where}.",
         ),
@@ -221,7 +218,6 @@ ASK = {
     "exist": Split(
         (
             "Is there {thing:a}{where}?",
-            "Do you see {thing:a}{where}?",
             "Can you see {thing:a}{where}?",
             "Does {image} have {thing:a}?",
             "Does {image} show {thing:a}?",

@@ -70,7 +70,7 @@ def test_everything_can_be_filled_in(code):
             assert text == text.strip() and "  " not in text and "None" not in text, text
             assert not re.search(r"[{}]", text), text
             said.add(text)
-    assert len(said) > 5000
+    assert len(said) > 2000
 
 
 @pytest.mark.parametrize("code", CODES)
