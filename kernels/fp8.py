@@ -27,6 +27,12 @@ class RowScaled:
     codes: Tensor
     scale: Tensor
 
+    @classmethod
+    def empty(cls, shape: tuple[int, ...], device: torch.device | str | None = None) -> RowScaled:
+        """Room for values of this shape."""
+        codes = torch.empty(shape, dtype=torch.float8_e4m3fn, device=device)
+        return cls(codes, torch.empty(*shape[:-1], 1, device=device, dtype=torch.float32))
+
     @property
     def shape(self) -> torch.Size:
         """Of the values."""
@@ -43,6 +49,13 @@ class BlockScaled:
 
     codes: Tensor
     scale: Tensor
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...], device: torch.device | str | None = None) -> BlockScaled:
+        """Room for values of this shape."""
+        codes = torch.empty(shape, dtype=torch.float8_e4m3fn, device=device)
+        blocks = [-(-size // BLOCK) for size in shape[-2:]]
+        return cls(codes, torch.empty(*shape[:-2], *blocks, device=device, dtype=torch.float32))
 
     @property
     def shape(self) -> torch.Size:
@@ -63,10 +76,11 @@ def quantize_rows(x: Tensor) -> RowScaled:
     """
     if not bool(torch.isfinite(x).all()):
         raise ValueError("cannot quantize: there are values that are NaN or infinite")
-    return _nearest_rows(x)
+    return nearest_rows(x)
 
 
-def _nearest_rows(x: Tensor) -> RowScaled:
+def nearest_rows(x: Tensor) -> RowScaled:
+    """`quantize_rows` without its look at the values: the device is not waited for."""
     x = x.float()
     scale = (x.abs().amax(dim=-1, keepdim=True) / LARGEST).clamp(min=SMALLEST_SCALE)
     # beyond 448 the cast gives NaN, and the division may round up past it
@@ -101,8 +115,8 @@ def linear(x: Tensor, w: RowScaled | BlockScaled) -> Tensor:
     sums are float32. With row scales the codes are multiplied first and the scales after.
     """
     if isinstance(w, BlockScaled):
-        return F.linear(_rounded_in_groups(x), dequantize(w, torch.float32)).to(x.dtype)
-    rows = _nearest_rows(x)
+        return F.linear(rounded_in_groups(x), dequantize(w, torch.float32)).to(x.dtype)
+    rows = nearest_rows(x)
     product = F.linear(rows.codes.float(), w.codes.float())
     return (product * rows.scale * w.scale.squeeze(-1)).to(x.dtype)
 
@@ -114,8 +128,8 @@ def _spread(w: BlockScaled) -> Tensor:
     return scale.repeat_interleave(BLOCK, dim=-1)[..., :columns]
 
 
-def _rounded_in_groups(x: Tensor) -> Tensor:
+def rounded_in_groups(x: Tensor) -> Tensor:
     """`x` as float32, every 128 values of a row rounded to E4M3 with a scale of their own."""
     width = x.shape[-1]
     groups = F.pad(x, (0, -width % BLOCK)).unflatten(-1, (-1, BLOCK))
-    return dequantize(_nearest_rows(groups), torch.float32).flatten(-2)[..., :width]
+    return dequantize(nearest_rows(groups), torch.float32).flatten(-2)[..., :width]

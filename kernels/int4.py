@@ -27,6 +27,20 @@ class GroupScaled:
     packed: Tensor
     scale: Tensor
 
+    @classmethod
+    def empty(
+        cls, shape: tuple[int, ...], device: torch.device | str | None = None, group: int = GROUP
+    ) -> GroupScaled:
+        """Room for values of this shape.
+
+        Raises:
+            ValueError: the last axis is no multiple of `group`, or `group` is odd.
+        """
+        _refuse_torn_groups(shape, group)
+        packed = torch.empty(*shape[:-1], shape[-1] // 2, dtype=torch.uint8, device=device)
+        scale = torch.empty(*shape[:-1], shape[-1] // group, dtype=torch.float32, device=device)
+        return cls(packed, scale)
+
     @property
     def shape(self) -> torch.Size:
         """Of the values."""
@@ -48,9 +62,7 @@ def quantize_groups(w: Tensor, group: int = GROUP) -> GroupScaled:
     Raises:
         ValueError: K is no multiple of `group`, `group` is odd, or w has a value that is not finite.
     """
-    if group < 2 or group % 2 or w.shape[-1] % group:
-        raise ValueError(f"cannot quantize {list(w.shape)} in groups of {group}: expected an even group that "
-                         "divides the last axis")  # fmt: skip
+    _refuse_torn_groups(w.shape, group)
     if not bool(torch.isfinite(w).all()):
         raise ValueError("cannot quantize: there are values that are NaN or infinite")
     groups = w.float().unflatten(-1, (-1, group))
@@ -58,6 +70,14 @@ def quantize_groups(w: Tensor, group: int = GROUP) -> GroupScaled:
     codes = (groups / scale[..., None]).round_().clamp_(-8, 7).to(torch.int8).flatten(-2)
     low, high = codes[..., ::2] & 0xF, codes[..., 1::2] << 4
     return GroupScaled((low | high).view(torch.uint8), scale)
+
+
+def _refuse_torn_groups(shape: tuple[int, ...], group: int) -> None:
+    if group < 2 or group % 2 or shape[-1] % group:
+        raise ValueError(
+            f"{list(shape)} does not fit int4 in groups of {group}; "
+            "expected an even group that divides the last axis"
+        )
 
 
 def codes(w: GroupScaled) -> Tensor:

@@ -8,8 +8,6 @@ opened.
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -21,6 +19,9 @@ from tqdm.auto import tqdm
 from model.config import Llama4Config
 from model.llama4 import Llama4
 from model.processor import Processor
+from model.quantize import QuantizedWeight, make_room, quantized, recipe
+from model.stored_formats import stored_format
+from model.stored_layout import Piece, pieces, stored_layout
 
 DEMO_WEIGHTS = Path(__file__).parent / "demo" / "weights"
 INDEX = "model.safetensors.index.json"
@@ -28,60 +29,12 @@ SINGLE = "model.safetensors"
 SMALL = 2**30  # bytes
 QUIET_BELOW = 256 * 2**20  # bytes; a smaller checkpoint is there before a progress bar could be read
 
-# ours -> Hugging Face's, tried in order; everything else keeps its name
-_RENAMES = (
-    (r"^embed\.", "model.embed_tokens."),
-    (r"^unembed\.", "lm_head."),
-    (r"^norm\.", "model.norm."),
-    (r"^blocks\.(\d+)\.attn\.", r"model.layers.\1.self_attn."),
-    (r"^blocks\.(\d+)\.mlp\.", r"model.layers.\1.feed_forward."),
-    (r"^blocks\.(\d+)\.moe\.(gate_up_proj|down_proj)$", r"model.layers.\1.feed_forward.experts.\2"),
-    (r"^blocks\.(\d+)\.moe\.", r"model.layers.\1.feed_forward."),
-    (r"^blocks\.(\d+)\.", r"model.layers.\1."),
-    (r"^vision\.patch_embedding\.", "vision_model.patch_embedding.linear."),
-    (r"^vision\.blocks\.(\d+)\.attn\.", r"vision_model.model.layers.\1.self_attn."),
-    (r"^vision\.blocks\.(\d+)\.", r"vision_model.model.layers.\1."),
-    (r"^vision\.adapter\.", "vision_model.vision_adapter.mlp."),
-    (r"^vision\.", "vision_model."),
-    (r"^projector\.", "multi_modal_projector.linear_1."),
-)
-_FUSED_EXPERTS = re.compile(r"\.moe\.(gate_up_proj|down_proj)$")
 _DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
+_STORED_AS = {"weights": tuple(_DTYPES), "codes": ("F8_E4M3",), "scale": tuple(_DTYPES)}
 
 
 class WeightsError(ValueError):
     """A checkpoint that cannot be loaded as it is; the message names the file or key."""
-
-
-@dataclass(frozen=True)
-class Stored:
-    """How one parameter stands in the file."""
-
-    key: str
-    shape: tuple[int, ...]
-    transposed: bool
-
-
-def stored_layout(llama: Llama4) -> dict[str, Stored]:
-    """For every parameter of `llama`, its key and shape in the published BF16 layout.
-
-    Experts are stored [experts, in, out] there and held [experts, out, in] here. A text-only checkpoint has
-    no `language_model.` prefix.
-    """
-    prefix = "" if llama.config.vision is None else "language_model."
-    layout = {}
-    for name, parameter in llama.named_parameters():
-        key = name
-        for pattern, replacement in _RENAMES:
-            key, changed = re.subn(pattern, replacement, name)
-            if changed:
-                break
-        if not name.startswith(("vision.", "projector.")):
-            key = prefix + key
-        transposed = bool(_FUSED_EXPERTS.search(name))
-        shape = tuple(parameter.shape)
-        layout[name] = Stored(key, (shape[0], shape[2], shape[1]) if transposed else shape, transposed)
-    return layout
 
 
 def load(
@@ -95,28 +48,29 @@ def load(
     Args:
         path: folder with config.json, safetensors (one file, or shards with an index) and the tokenizer.
         device: where the weights go.
-        dtype: of weights and activations; by default the checkpoint's own, but float32 on a CPU for a
+        dtype: of plain weights and activations; by default the checkpoint's own, but float32 on a CPU for a
             checkpoint below 1 GiB, where it is both exact and faster.
-        quantize: None; "fp8" and "int4" are not built yet.
+        quantize: what to do to a plain checkpoint while it is read: None, "fp8" (the routed experts, one
+            scale a row) or "int4" (routed and shared experts, groups of 128). A checkpoint that is quantized
+            already is held as it is stored.
 
     Returns:
         The model in eval mode, without gradients, and its processor.
 
     Raises:
         ConfigError, TokenizerError, WeightsError: each names the file, key or value that does not fit.
+        ValueError: `quantize` is none of these.
     """
     folder = DEMO_WEIGHTS if str(path) == "demo" else Path(path).expanduser()
     if not folder.is_dir():
         raise WeightsError(
             f"no checkpoint folder at {folder}; give a folder in the Hugging Face layout, or 'demo'"
         )
-    if quantize is not None:
-        raise WeightsError(f"quantize={quantize!r} is not built yet; load without it")
     config = Llama4Config.from_file(folder / "config.json")
-    if config.quantization:
-        method = config.quantization.get("quant_method")
+    if quantize and config.quantization:
         raise WeightsError(
-            f"{folder} is quantized with {method!r}; this version reads BF16, FP16 and FP32 checkpoints"
+            f"{folder} is quantized already ({config.quantization.get('quant_method')}); load it without "
+            f"quantize={quantize!r}"
         )
     device = torch.device(device)
     small = sum(file.stat().st_size for file in weight_files(folder)) < SMALL
@@ -124,7 +78,7 @@ def load(
     processor = Processor.from_folder(folder, config)
     with torch.device("meta"):
         llama = Llama4(config)
-    read_weights(llama, folder, device, dtype)
+    read_weights(llama, folder, device, dtype, quantize)
     return llama.requires_grad_(False).eval(), processor
 
 
@@ -180,15 +134,27 @@ def _shards(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names)]
 
 
-def read_weights(llama: Llama4, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
+def read_weights(
+    llama: Llama4, folder: Path, device: torch.device, dtype: torch.dtype, quantize: str | None = None
+) -> None:
     """Fill `llama`, built on the meta device; memory never exceeds the weights and one shard.
 
     Raises:
-        WeightsError: see the top of this file.
+        ConfigError, WeightsError: see the top of this file.
     """
     files = weight_files(folder)
-    by_key = {stored.key: name for name, stored in stored_layout(llama).items()}
-    total = check_headers(files, stored_layout(llama))
+    by_key, forms = pieces(llama, stored_format(llama.config.quantization))
+    if quantize is not None:
+        forms = recipe(quantize, llama)
+    total = check_headers(files, by_key)
+    try:
+        make_room(llama, forms, device)
+    except ValueError as error:
+        raise WeightsError(f"{folder} cannot be held as {quantize}: {error}") from None
+    for name, parameter in list(llama.named_parameters()):
+        owner, _, leaf = name.rpartition(".")
+        room = torch.empty(parameter.shape, dtype=dtype, device=device)
+        setattr(llama.get_submodule(owner), leaf, nn.Parameter(room, requires_grad=False))
     with tqdm(
         total=total, unit="B", unit_scale=True, desc=f"Loading {folder.name}", disable=total < QUIET_BELOW
     ) as progress:
@@ -198,15 +164,14 @@ def read_weights(llama: Llama4, folder: Path, device: torch.device, dtype: torch
                     if key not in by_key:
                         continue  # the tied head, which check_headers let pass
                     stored = shard.get_tensor(key)
+                    _put(llama, by_key[key], stored, device)
                     progress.update(stored.nbytes)
-                    _assign(llama, by_key[key], stored, device, dtype)
     if llama.config.text.tie_word_embeddings:
         llama.unembed.weight = llama.embed.weight
 
 
-def check_headers(files: list[Path], layout: dict[str, Stored]) -> int:
+def check_headers(files: list[Path], expected: dict[str, Piece]) -> int:
     """Compare the files' headers with what the model needs; returns the bytes to read."""
-    expected = {stored.key: stored for stored in layout.values()}
     tied_head = {"lm_head.weight", "language_model.lm_head.weight"} - expected.keys()
     found: dict[str, Path] = {}
     wrong, total = [], 0
@@ -219,14 +184,16 @@ def check_headers(files: list[Path], layout: dict[str, Stored]) -> int:
             for key in shard.keys():  # noqa: SIM118
                 view = shard.get_slice(key)
                 shape, dtype = tuple(view.get_shape()), view.get_dtype()
+                allowed = _STORED_AS[expected[key].part if key in expected else "weights"]
                 if key in found:
                     wrong.append(f"{key} is in {found[key].name} and in {file.name}")
                 elif key not in expected and key not in tied_head:
                     wrong.append(f"{key} in {file.name} has no place in this model")
                 elif key in expected and shape != expected[key].shape:
                     wrong.append(f"{key} is {list(shape)}, expected {list(expected[key].shape)}")
-                elif dtype not in _DTYPES:
-                    wrong.append(f"{key} is {dtype}, expected one of {', '.join(_DTYPES)}")
+                elif dtype not in allowed:
+                    one_of = "one of " if len(allowed) > 1 else ""
+                    wrong.append(f"{key} is {dtype}, expected {one_of}{', '.join(allowed)}")
                 found[key] = file
         total += file.stat().st_size
     wrong += [f"{key} is missing" for key in expected.keys() - found.keys()]
@@ -237,13 +204,33 @@ def check_headers(files: list[Path], layout: dict[str, Stored]) -> int:
     return total
 
 
-def _assign(llama: Llama4, name: str, stored: Tensor, device: torch.device, dtype: torch.dtype) -> None:
-    owner, _, leaf = name.rpartition(".")
-    if _FUSED_EXPERTS.search(name):
-        stored = stored.transpose(1, 2)
-    # a copy: the stored tensor is a view of the file, which may change or vanish under us
-    value = torch.empty(stored.shape, dtype=dtype, device=device).copy_(stored)
-    setattr(llama.get_submodule(owner), leaf, nn.Parameter(value, requires_grad=False))
+def _put(llama: Llama4, piece: Piece, stored: Tensor, device: torch.device) -> None:
+    """Copy one tensor of a file to its place; the file may change or vanish under us later."""
+    owner, _, leaf = piece.name.rpartition(".")
+    room = getattr(llama.get_submodule(owner), leaf)
+    stored = stored.transpose(-1, -2) if piece.transposed else stored
+    if piece.part != "weights":
+        whole = room.get_buffer(piece.part)[piece.place]
+        # all experts of a layer may be one tensor of many gigabytes, which the checks would copy
+        for part, of in zip(stored, whole, strict=True) if stored.dim() == 3 else [(stored, whole)]:
+            part = part.to(device)
+            _refuse_broken(piece, part)
+            of.copy_(part)
+    elif isinstance(room, QuantizedWeight):
+        try:
+            room.put(stored)
+        except ValueError as error:
+            raise WeightsError(f"{piece.key}: {error}") from None
+    else:
+        room.data[piece.place].copy_(stored)
+
+
+def _refuse_broken(piece: Piece, stored: Tensor) -> None:
+    """Raise WeightsError for NaN codes, and for scales that scale nothing."""
+    if piece.part == "codes" and int((stored.view(torch.int8) & 0x7F).max()) == 0x7F:
+        raise WeightsError(f"{piece.key} has NaN among its FP8 codes; the file is damaged")
+    if piece.part == "scale" and not bool(((stored > 0) & stored.isfinite()).all()):
+        raise WeightsError(f"{piece.key} has scales that are not positive and finite; the file is damaged")
 
 
 def save(llama: Llama4, processor: Processor, folder: str | Path, dtype: torch.dtype | None = None) -> None:
@@ -255,7 +242,15 @@ def save(llama: Llama4, processor: Processor, folder: str | Path, dtype: torch.d
         folder: made if absent. The weights are replaced in one step, so that a kill leaves the old or the new
             ones.
         dtype: of the stored weights; by default the model's own.
+
+    Raises:
+        WeightsError: the model is quantized.
     """
+    if quantized(llama):
+        raise WeightsError(
+            "a quantized model cannot be saved as it is; save the plain checkpoint it came from, or make its "
+            "weights plain first: model.quantize.dequantize(llama)"
+        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     dtype = dtype or llama.dtype

@@ -15,6 +15,7 @@ from kernels import routed_swiglu
 from model.config import TextConfig
 from model.feed_forward import FeedForward
 from model.hooks import HookPoint
+from model.quantize import held
 
 
 class MixtureOfExperts(nn.Module):
@@ -39,7 +40,7 @@ class MixtureOfExperts(nn.Module):
         flat = x.flatten(0, -2)
         rows, experts, gates = self.route(flat)
         routed = self.hook_routed_out(
-            routed_swiglu(flat, self.gate_up_proj, self.down_proj, rows, experts, gates)
+            routed_swiglu(flat, held(self.gate_up_proj), held(self.down_proj), rows, experts, gates)
         )
         shared = self.hook_shared_out(self.shared_expert(x).flatten(0, -2))
         return (shared + routed).view_as(x)

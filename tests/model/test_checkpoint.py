@@ -339,14 +339,9 @@ def test_a_folder_without_weights_says_what_was_looked_for(folder, tmp_path):
         load(tmp_path / "empty")
 
 
-def test_what_is_not_built_yet_is_refused_and_not_ignored(folder, monkeypatch):
-    with pytest.raises(WeightsError, match="quantize='int4' is not built yet"):
-        load(folder, quantize="int4")
-    edit_json(folder / "config.json", quantization_config={"quant_method": "compressed-tensors"})
-    with pytest.raises(WeightsError, match="is quantized with 'compressed-tensors'"):
-        load(folder)
+def test_a_dtype_that_nothing_is_computed_in_is_refused(folder, monkeypatch):
     monkeypatch.setattr(loader, "SMALL", 0)
-    edit_json(folder / "config.json", quantization_config=None, dtype="float8_e4m3fn")
+    edit_json(folder / "config.json", dtype="float8_e4m3fn")
     with pytest.raises(
         WeightsError, match="names dtype 'float8_e4m3fn'; expected one of bfloat16, float16, float32"
     ):

@@ -1,0 +1,166 @@
+"""Quantized weights in the model: what holds them, and which weights `quantize=` turns into which form.
+
+A form is one of the types of `kernels`: `RowScaled` and `BlockScaled` (FP8), `GroupScaled` (int4). In a
+quantized model, a module of the same name stands where a parameter stood, and holds codes and scales and
+nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import fields
+
+import torch
+from torch import Tensor, nn
+
+from kernels import fp8, int4
+from kernels.fp8 import BlockScaled, RowScaled
+from kernels.int4 import GroupScaled
+
+Quantized = RowScaled | BlockScaled | GroupScaled
+Form = type[RowScaled] | type[BlockScaled] | type[GroupScaled]
+
+_ROUTED = r"\.moe\.(gate_up_proj|down_proj)"
+_SHARED = r"\.moe\.shared_expert\.(gate|up|down)_proj\.weight"
+# fp8 as Maverick is published: the routed experts. int4 as Meta's code does it on the fly: the shared too.
+RECIPES: dict[str, tuple[Form, re.Pattern]] = {
+    "fp8": (RowScaled, re.compile(_ROUTED + "$")),
+    "int4": (GroupScaled, re.compile(f"({_ROUTED}|{_SHARED})$")),
+}
+_QUANTIZE: dict[Form, Callable[[Tensor], Quantized]] = {
+    RowScaled: fp8.quantize_rows,
+    GroupScaled: int4.quantize_groups,
+}
+_LINEAR: dict[Form, Callable[[Tensor, Quantized], Tensor]] = {
+    RowScaled: fp8.linear,
+    BlockScaled: fp8.linear,
+    GroupScaled: int4.linear,
+}
+_DEQUANTIZE: dict[Form, Callable[[Quantized, torch.dtype], Tensor]] = {
+    RowScaled: fp8.dequantize,
+    BlockScaled: fp8.dequantize,
+    GroupScaled: int4.dequantize,
+}
+
+
+class QuantizedWeight(nn.Module):
+    """One weight, as codes and scales in buffers; `value` gives them to the kernels."""
+
+    def __init__(self, value: Quantized) -> None:
+        super().__init__()
+        self.form = type(value)
+        for part in fields(value):
+            self.register_buffer(part.name, getattr(value, part.name))
+
+    @property
+    def value(self) -> Quantized:
+        """What `kernels` computes with."""
+        return self.form(**self._buffers)
+
+    def put(self, weights: Tensor) -> None:
+        """Quantize `weights` [rows, K] or [experts, rows, K] into the buffers, an expert at a time.
+
+        Raises:
+            ValueError: there are values that are not finite.
+        """
+        whole = self.value
+        experts = (
+            [(whole, weights)]
+            if weights.dim() == 2
+            else [(whole[e], weights[e]) for e in range(len(weights))]
+        )
+        for place, one in experts:
+            made = _QUANTIZE[self.form](one.to(self.scale.device))
+            for part in fields(place):
+                getattr(place, part.name).copy_(getattr(made, part.name))
+
+    def extra_repr(self) -> str:
+        """For `print(llama)`."""
+        return f"{list(self.value.shape)} as {self.form.__name__}"
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> QuantizedWeight:
+        # `model.to(dtype)` is about activations: codes and scales follow to the device and stay what they are
+        for name, buffer in self._buffers.items():
+            self._buffers[name] = buffer.to(fn(buffer.new_empty(0)).device)
+        return self
+
+
+class QuantizedLinear(nn.Module):
+    """`nn.Linear` on a quantized weight."""
+
+    def __init__(self, weight: QuantizedWeight, bias: nn.Parameter | None) -> None:
+        super().__init__()
+        self.weight = weight
+        self.bias = bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., K] to [..., N], in x's dtype."""
+        y = _LINEAR[self.weight.form](x, self.weight.value)
+        return y if self.bias is None else y + self.bias
+
+
+def held(weight: Tensor | QuantizedWeight) -> Tensor | Quantized:
+    """What the kernels take for a weight that may be quantized."""
+    return weight.value if isinstance(weight, QuantizedWeight) else weight
+
+
+def recipe(name: str, llama: nn.Module) -> dict[str, Form]:
+    """The form of each parameter that `quantize=name` quantizes.
+
+    Raises:
+        ValueError: there is no such recipe.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"quantize is {name!r}; expected None, {' or '.join(map(repr, RECIPES))}")
+    form, wanted = RECIPES[name]
+    return {parameter: form for parameter, _ in llama.named_parameters() if wanted.search(parameter)}
+
+
+def make_room(llama: nn.Module, forms: dict[str, Form], device: torch.device) -> None:
+    """Put an empty `QuantizedWeight` in the place of each parameter that has a form.
+
+    Raises:
+        ValueError: a weight's shape cannot have its form; names it.
+    """
+    for name, form in forms.items():
+        try:
+            weight = QuantizedWeight(form.empty(llama.get_parameter(name).shape, device))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        owner, _, leaf = name.rpartition(".")
+        module = llama.get_submodule(owner)
+        if isinstance(module, nn.Linear):
+            llama.set_submodule(owner, QuantizedLinear(weight, module.bias))
+        else:
+            delattr(module, leaf)
+            setattr(module, leaf, weight)
+
+
+def dequantize(llama: nn.Module, dtype: torch.dtype | None = None) -> None:
+    """Turn every quantized weight of `llama` back into a plain parameter, in place.
+
+    The values are the codes' own, so that is what to save, to train further, or to compare kernels with.
+
+    Args:
+        llama: the model.
+        dtype: of the weights; by default the model's.
+    """
+    dtype = dtype or llama.dtype
+    for owner, module in list(llama.named_modules()):
+        for leaf, weight in list(module.named_children()):
+            if not isinstance(weight, QuantizedWeight):
+                continue
+            plain = nn.Parameter(_DEQUANTIZE[weight.form](weight.value, dtype), requires_grad=False)
+            if isinstance(module, QuantizedLinear):
+                linear = nn.Linear(*reversed(plain.shape), bias=False, device="meta")
+                linear.weight, linear.bias = plain, module.bias
+                llama.set_submodule(owner, linear)
+            else:
+                delattr(module, leaf)
+                setattr(module, leaf, plain)
+
+
+def quantized(llama: nn.Module) -> dict[str, QuantizedWeight]:
+    """The quantized weights of a model by name."""
+    return {name: module for name, module in llama.named_modules() if isinstance(module, QuantizedWeight)}
