@@ -24,7 +24,7 @@ _AGREEING = ("का", "बड़ा", "छोटा", "कितना", "क�
 
 
 def phrase(shape: str | None, colour: str | None, size: str | None, form: str) -> str:
-    """Forms: "direct", "oblique", "plural", "oblique_plural", "colour", "shape", or one of _AGREEING."""
+    """Forms: "direct", "one", "oblique", "plural", "oblique_plural", "colour", "shape"; those in _AGREEING."""
     if form == "colour":
         return _ADJECTIVES[str(colour)]
     noun = _NOUNS[shape]
@@ -32,6 +32,8 @@ def phrase(shape: str | None, colour: str | None, size: str | None, form: str) -
         return noun
     if form in _AGREEING:
         return form if shape else f"{form[:-1]}ी"
+    if form == "one":
+        return f"एक {phrase(shape, colour, size, 'direct')}"
     if form not in ("direct", "oblique", "plural", "oblique_plural"):
         raise ValueError(f"form {form!r} is unknown in Hindi")
     ending = "ी" if shape is None else "ा" if form == "direct" else "े"
@@ -259,7 +261,7 @@ ANSWERS = {
     "none": "ऐसा कुछ नहीं है।",
     "number": "{n}।",
     "image": "चित्र {n}।",
-    "item": "एक {thing:direct}",
+    "item": "{thing:one}",
 }  # fmt: skip
 
 CHAT = {
