@@ -24,7 +24,7 @@ _AGREEING = ("का", "बड़ा", "छोटा", "कितना", "क�
 
 
 def phrase(shape: str | None, colour: str | None, size: str | None, form: str) -> str:
-    """Forms: "direct", "one", "oblique", "plural", "oblique_plural", "colour", "shape"; those in _AGREEING."""
+    """Forms: "direct", "one", "oblique", "plural", "oblique_plural", "colour", "shape", and _AGREEING."""
     if form == "colour":
         return _ADJECTIVES[str(colour)]
     noun = _NOUNS[shape]
