@@ -8,7 +8,7 @@ B rows, T tokens, Q questions, G grounded words, E experts, N tiles
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,45 +17,44 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kernels import attention_rows
 from model.attention import Sight
+from model.demo.company import MOST_PICTURES
+from model.demo.languages import CODES
 from model.demo.packing import NO_LOSS, Batch
-from model.demo.pictures import CELLS, UNCLEAR
-from model.demo.scenes import COLOURS, SHAPES
+from model.demo.pictures import LABELS, UNCLEAR
 from model.hooks import recorded
 from model.llama4 import Llama4
 from model.norms import rms_normalize
 
-MOST_PICTURES = 3
+LABEL_WEIGHTS = {"shape": 1.0, "colour": 1.0, "digit": 0.5, "size": 0.5, "across": 0.5, "down": 0.5}
 SHORT_ANSWER = 3  # tokens
 REST = 2.0
 BALANCE, ROUTER_SIZE = 0.01, 1e-4  # weights of the two router terms (Switch Transformer; ST-MoE)
 
 
 class CellHead(nn.Linear):
-    """A throw-away reader of picture tokens: is a thing's middle here, which shape, colour and cell is it."""
+    """A throw-away reader of picture tokens: is a thing's middle here, and what of LABELS is it."""
 
-    parts = (1, len(SHAPES), len(COLOURS), CELLS**2)
+    parts = (1, *LABELS.values())
 
     def __init__(self, width: int):
         super().__init__(width, sum(self.parts))
 
-    def loss(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss for `features` [N, cells, width] and `labels` [N, cells, 2]; shares right."""
-        there, shape, colour, cell = self(features).float().split(self.parts, dim=-1)
+    def loss(self, features: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Loss for `features` [N, cells, width] and `labels` [N, cells, 6]; the share right by label."""
+        there, *read = self(features).float().split(self.parts, dim=-1)
         labels = labels.long()
         clear = labels[..., 0] != UNCLEAR
         full = labels[..., 0] >= 0
-        presence = F.binary_cross_entropy_with_logits(there[clear][:, 0], full[clear].float())
-        shapes, colours = labels[full].unbind(-1)
-        cells = torch.arange(CELLS**2).expand(full.shape)[full]
-        named = F.cross_entropy(shape[full], shapes) + F.cross_entropy(colour[full], colours)
-        total = 5 * presence + named + 0.2 * F.cross_entropy(cell[full], cells)
-        right = (
-            (shape[full].argmax(-1) == shapes).float().mean(),
-            (colour[full].argmax(-1) == colours).float().mean(),
-        )
-        return total, *right
+        total = 5 * F.binary_cross_entropy_with_logits(there[clear][:, 0], full[clear].float())
+        right = {}
+        for (name, _), logits, truth in zip(LABELS.items(), read, labels[full].unbind(-1), strict=True):
+            known = truth >= 0
+            if known.any():
+                said = logits[full][known]
+                total = total + LABEL_WEIGHTS[name] * F.cross_entropy(said, truth[known])
+                right[name] = float((said.argmax(-1) == truth[known]).float().mean())
+        return total, right
 
 
 class PlaceHead(nn.Linear):
@@ -68,7 +67,7 @@ class PlaceHead(nn.Linear):
         super().__init__(width, MOST_PICTURES + 1)
 
     def loss(self, residual: Tensor, batch: Batch) -> Tensor:
-        """Loss for the residual stream [B, T, width] of a packed batch."""
+        """Loss for the residual stream [B, P, width] of a packed batch's prefixes."""
         read = self(rms_normalize(residual, 1e-5)).float()
         patches = batch.image >= 0
         if not patches.any():
@@ -83,8 +82,10 @@ class Answered:
 
     answer: Tensor  # cross-entropy of an answer's tokens, mean over questions
     grounding: Tensor
+    mention: Tensor
     counting: Tensor
     balance: Tensor
+    tongues: Tensor
     placing: Tensor
     right: Tensor  # bool [Q], every token of the answer right
     spread: float  # coefficient of variation of the experts' load, mean over layers
@@ -93,27 +94,94 @@ class Answered:
 def answer_losses(llama: Llama4, place_head: PlaceHead, batch: Batch, features: Tensor) -> Answered:
     """Run the model on a packed batch whose pictures' vectors are `features` [N, cells, width]."""
     text = llama.config.text
-    last_global = max(layer for layer in range(text.num_hidden_layers) if not text.uses_rope(layer))
-    attention = llama.blocks[last_global].attn
-    before = llama.blocks[last_global].hook_resid_pre
+    first_global, middle_global, *_, last_global = (
+        layer for layer in range(text.num_hidden_layers) if not text.uses_rope(layer)
+    )
+    before = llama.blocks[middle_global].hook_resid_pre
     routers = [llama.hook_points[f"blocks.{layer}.moe.hook_router_logits"] for layer in text.moe_layers]
-    with plain_attention(llama), recorded([attention.hook_q, attention.hook_k, before, *routers]) as kept:
+    watched = branch_attention(llama, batch, (first_global, last_global))
+    with watched as seen, recorded([before, *routers]) as kept:
         hidden = llama.hidden(
-            batch.token_ids,
-            positions=batch.positions,
-            attention_mask=batch.attention_mask(),
-            image_features=features if len(features) else None,
+            batch.token_ids, positions=batch.positions, image_features=features if len(features) else None
         )
     answer, right = _answers(llama, hidden, batch)
-    q, k = kept[attention.hook_q.name], kept[attention.hook_k.name]
-    grounding = _grounding(q, k, batch, attention.scale)
-    counting = _counting(q, k, batch, attention.scale)
-    placing = place_head.loss(kept[before.name], batch)
+    logits = [kept[router.name].float() for router in routers]
     real = batch.branch.flatten() >= 0
-    balances, spreads = zip(*(_balance(kept[router.name].float()[real]) for router in routers), strict=True)
+    balances, spreads = zip(*(_balance(some[real]) for some in logits), strict=True)
     return Answered(
-        answer, grounding, counting, torch.stack(balances).sum(), placing, right, sum(spreads) / len(spreads)
+        answer=answer,
+        grounding=_grounding(seen[last_global], batch.grounded, batch.boxes, batch.prefix),
+        # half of the heads stay free
+        mention=_grounding(
+            seen[first_global][:, : text.num_attention_heads // 2],
+            batch.mentions,
+            batch.mentioned,
+            batch.prefix,
+        ),
+        counting=_counting(seen[last_global], batch),
+        balance=torch.stack(balances).sum(),
+        tongues=-shared_information(logits[len(logits) // 2], batch.language.flatten(), len(CODES)),
+        placing=place_head.loss(kept[before.name][:, : batch.prefix], batch),
+        right=right,
+        spread=sum(spreads) / len(spreads),
     )
+
+
+@contextmanager
+def branch_attention(llama: Llama4, batch: Batch, watched: Sequence[int]) -> Iterator[dict[int, Tensor]]:
+    """Attention of a packed batch: every slot looks at its row's prefix and at its own branches.
+
+    Several times less work than the square of a row's length. Yields the probabilities of `watched` layers as
+    the pass makes them: [B, heads, slot tokens, prefix + slot].
+    """
+    seen: dict[int, Tensor] = {}
+    prefix, slot = batch.prefix, batch.slot
+    slots = (batch.positions.shape[1] - prefix) // slot
+    biases = {chunked: _branch_biases(batch, llama, chunked) for chunked in (True, False)}
+
+    def attend(q: Tensor, k: Tensor, v: Tensor, sight: Sight, layer: int) -> Tensor:
+        del sight  # made for the whole square
+        heads, width = q.shape[1], q.shape[-1]
+        to_prefix, across, within = biases[llama.blocks[layer].attn.chunked]
+        q = q * width**-0.5
+        k, v = (x.repeat_interleave(heads // x.shape[1], dim=1) for x in (k, v))
+        shared_k, shared_v = k[:, :, :prefix], v[:, :, :prefix]
+        own_k, own_v = (x[:, :, prefix:].unflatten(2, (slots, slot)) for x in (k, v))
+        first = ((q[:, :, :prefix] @ shared_k.mT) + to_prefix).softmax(-1) @ shared_v
+        asking = q[:, :, prefix:]
+        own = (asking.unflatten(2, (slots, slot)) @ own_k.mT) + within
+        weights = torch.cat([asking @ shared_k.mT + across, own.flatten(2, 3)], dim=-1).softmax(-1)
+        if layer in watched:
+            seen[layer] = weights
+        rest = weights[..., :prefix] @ shared_v
+        own_rest = weights[..., prefix:].unflatten(2, (slots, slot)) @ own_v
+        return torch.cat([first, rest + own_rest.flatten(2, 3)], dim=2)
+
+    with ExitStack() as stack:
+        for number, block in enumerate(llama.blocks):
+            block.attn.fused = partial(attend, layer=number)
+            stack.callback(delattr, block.attn, "fused")
+        yield seen
+
+
+def _branch_biases(batch: Batch, llama: Llama4, chunked: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """What may not be seen as large negative numbers: prefix to prefix, slots to prefix, within slots."""
+    chunk = llama.config.text.attention_chunk_size
+
+    def rule(query: Tensor, key: Tensor) -> Tensor:
+        query, key = query[..., :, None], key[..., None, :]
+        allowed = (key >= 0) & (key <= query)
+        return allowed & (key // chunk == query // chunk) if chunked else allowed
+
+    def bias(allowed: Tensor) -> Tensor:
+        return torch.zeros(allowed.shape, dtype=llama.dtype).masked_fill_(~allowed, -1e4)[:, None]
+
+    first, rest = batch.positions[:, : batch.prefix], batch.positions[:, batch.prefix :]
+    own, branch = (
+        x[:, batch.prefix :].unflatten(1, (-1, batch.slot)) for x in (batch.positions, batch.branch)
+    )
+    within = rule(own, own) & (branch[..., :, None] == branch[..., None, :])
+    return bias(rule(first, first)), bias(rule(rest, first)), bias(within)
 
 
 @contextmanager
@@ -160,45 +228,43 @@ def _answers(llama: Llama4, hidden: Tensor, batch: Batch) -> tuple[Tensor, Tenso
     return loss, wrong == 0
 
 
-def _looking(q: Tensor, k: Tensor, batch: Batch, places: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Attention [places, heads, T] of the tokens at `places` [places, 2]; and their order in it."""
-    patterns, order = [], []
-    for row in range(len(q)):
-        here = (places[:, 0] == row).nonzero()[:, 0]
-        if not len(here):
-            continue
-        at, position, branch = places[here, 1], batch.positions[row], batch.branch[row]
-        allowed = (position >= 0) & (position <= position[at, None])
-        allowed &= (branch == 0) | (branch == branch[at, None])
-        query, keys = q[row, at].transpose(0, 1)[None], k[row].transpose(0, 1)[None]
-        patterns.append(attention_rows(query, keys, scale, allowed[None, None])[0].transpose(0, 1))
-        order.append(here)
-    return torch.cat(patterns), torch.cat(order)
+def _grounding(weights: Tensor, words: Tensor, boxes: Tensor, prefix: int) -> Tensor:
+    """-log of the attention (mean over heads) of the tokens `words` [G, 2] to `boxes` [G, P]."""
+    if not len(words):
+        return weights.sum() * 0
+    looks = weights[words[:, 0], :, words[:, 1] - prefix, :prefix].float().mean(1)
+    return -torch.log((looks * boxes).sum(-1) + 1e-6).mean()
 
 
-def _grounding(q: Tensor, k: Tensor, batch: Batch, scale: float) -> Tensor:
-    """-log of the attention of the row that predicts a word to the thing it speaks of."""
-    if not len(batch.grounded):
-        return q.sum() * 0
-    pattern, order = _looking(q, k, batch, batch.grounded, scale)
-    return -torch.log((pattern.mean(1) * batch.boxes[order]).sum(-1) + 1e-6).mean()
-
-
-def _counting(q: Tensor, k: Tensor, batch: Batch, scale: float) -> Tensor:
+def _counting(weights: Tensor, batch: Batch) -> Tensor:
     """Cross-entropy of every head that counts: one part to each thing, REST parts to the first token.
 
     So the number can be read from the first token's share, and one constant difference of logits does it for
     every number (a softmax cannot give each thing a fixed share). On its own the model finds this late.
     """
     if not len(batch.counting):
-        return q.sum() * 0
-    pattern, order = _looking(q, k, batch, batch.counting, scale)
-    each = batch.counted[order]
-    share = each.any(-1).float()
+        return weights.sum() * 0
+    at = batch.counting
+    pattern = weights[at[:, 0], :, at[:, 1] - batch.prefix, : batch.prefix].float()  # [places, heads, P]
+    share = batch.counted.any(-1).float()
     share = (share / (share.sum(-1, keepdim=True) + REST))[:, None]
-    seen = torch.log(pattern @ each.float().mT + 1e-6)  # [places, heads, things]
+    seen = torch.log(pattern @ batch.counted.float().mT + 1e-6)  # [places, heads, things]
     left = torch.log(pattern[..., 0] + 1e-6)
     return -((share * seen).sum(-1) + (1 - share.sum(-1)) * left).mean()
+
+
+def shared_information(logits: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Mutual information in nats of expert and label, from the router's probabilities; a reward for experts
+    that specialize.
+
+    logits: [R, E]; labels: [R], below `count`, -1 for tokens left out.
+    """
+    known = labels >= 0
+    chosen = F.one_hot(labels[known], count).float()
+    sums = chosen.mT @ logits[known].softmax(-1)  # [labels, experts]
+    joint = sums / sums.sum()
+    apart = joint.sum(0, keepdim=True) * joint.sum(1, keepdim=True)
+    return (joint * (torch.log(joint + 1e-9) - torch.log(apart + 1e-9))).sum()
 
 
 def _balance(logits: Tensor) -> tuple[Tensor, float]:

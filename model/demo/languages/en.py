@@ -26,7 +26,7 @@ ASK = {
     "colour": Split(
         (
             "What colour is {thing:the}{where}?",
-            "What is the colour of {thing:the}{where}?",
+            "What's the colour of {thing:the}{where}?",
             "Which colour does {thing:the}{where} have?",
             "What colour does {thing:the}{where} have?",
             "Tell me the colour of {thing:the}{where}.",
@@ -59,11 +59,11 @@ ASK = {
     ),
     "only_shape": Split(
         (
-            "What shape is{where}?",
+            "What shape is there{where}?",
             "What shape do you see{where}?",
             "What shape does {image} show?",
         ),
-        ("Which shape can you see{where}?", "Tell me what shape is{where}."),
+        ("Which shape can you see{where}?", "Tell me what shape is in {image}."),
     ),
     "size": Split(
         (
@@ -76,7 +76,7 @@ ASK = {
         ),
         (
             "Could you say if {thing:the}{where} is big or small?",
-            "Which size does {thing:the}{where} have?",
+            "Please tell me the size of {thing:the}{where}.",
             "I want to know how big {thing:the}{where} is.",
         ),
     ),
@@ -84,7 +84,7 @@ ASK = {
         (
             "How many {thing:plural} are there{where}?",
             "How many {thing:plural} do you see{where}?",
-            "How many {thing:plural} are{where}?",
+            "How many {thing:plural} are in {image}?",
             "How many {thing:plural} does {image} have?",
             "How many {thing:plural} does {image} show?",
             "Count the {thing:plural}{where}.",
@@ -191,24 +191,24 @@ ASK = {
             "Which image is the odd one out?",
             "Which picture is the odd one out?",
             "Which image is different from the others?",
-            "Which picture does not fit with the others?",
+            "Which picture does not fit in with the others?",
         ),
         ("Tell me which picture is the odd one out.", "Which image does not fit?"),
     ),
     "digit": Split(
         (
-            "Which digit is{where}?",
+            "Which digit is in {image}?",
             "What digit do you see{where}?",
             "Which digit is written{where}?",
             "Which digit does {image} show?",
             "Read the digit{where}.",
         ),
-        ("Can you read the digit{where}?", "Tell me which digit is{where}."),
+        ("Can you read the digit{where}?", "Tell me which digit is in {image}."),
     ),
     "describe": Split(
         (
             "Describe {image}.",
-            "What is{where}?",
+            "What is in {image}?",
             "What do you see{where}?",
             "What does {image} show?",
             "Can you describe {image}?",
@@ -321,7 +321,7 @@ CHAT = {
             ),
             ("What is the capital of Italy?", "Write a story for me.", "Tell me what time it is."),
         ),
-        "I am sorry, I only know about shapes in pictures.",
+        "Sorry, I only know about shapes in pictures.",
     ),
 }
 
@@ -344,6 +344,6 @@ LANGUAGE = Language(
     full_stop=".",
     chat=CHAT,
     no_picture="Please show me a picture first.",
-    before=("Please, ", "Hey, ", "OK, ", "So, "),
+    before=("Please ", "Hey, ", "OK, ", "So, "),
     after=(", please", " please"),
 )

@@ -67,7 +67,7 @@ class Split:
         return getattr(self, split)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Language:
     """One language of the demo model's world; the module docstring lists the slots of its templates."""
 
