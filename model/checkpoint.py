@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from model.config import Llama4Config
 from model.llama4 import Llama4
 from model.processor import Processor
-from model.quantize import QuantizedWeight, make_room, quantized, recipe
+from model.quantize import RECIPES, QuantizedWeight, make_room, quantized, recipe
 from model.stored_formats import stored_format
 from model.stored_layout import Piece, pieces, stored_layout
 
@@ -66,6 +66,8 @@ def load(
         raise WeightsError(
             f"no checkpoint folder at {folder}; give a folder in the Hugging Face layout, or 'demo'"
         )
+    if quantize is not None and quantize not in RECIPES:
+        raise ValueError(f"quantize is {quantize!r}; expected None, {' or '.join(map(repr, RECIPES))}")
     config = Llama4Config.from_file(folder / "config.json")
     if quantize and config.quantization:
         raise WeightsError(

@@ -106,13 +106,7 @@ def held(weight: Tensor | QuantizedWeight) -> Tensor | Quantized:
 
 
 def recipe(name: str, llama: nn.Module) -> dict[str, Form]:
-    """The form of each parameter that `quantize=name` quantizes.
-
-    Raises:
-        ValueError: there is no such recipe.
-    """
-    if name not in RECIPES:
-        raise ValueError(f"quantize is {name!r}; expected None, {' or '.join(map(repr, RECIPES))}")
+    """The form of each parameter that `quantize=name`, one of RECIPES, quantizes."""
     form, wanted = RECIPES[name]
     return {parameter: form for parameter, _ in llama.named_parameters() if wanted.search(parameter)}
 
