@@ -2,63 +2,117 @@
 
 Rows are sorted by expert, each expert multiplies its own group once, and the results return to their rows.
 The gate scales the expert's INPUT, as in Llama 4: the expert is not linear, so scaling its output differs.
+The weights may be plain, FP8 or int4. On a card all experts run in one launch, without asking the host who
+was chosen; on a CPU the experts that were chosen multiply one after another, each with all its rows.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from kernels import cpu
+from kernels.backend import Backend, pick
+from kernels.fp8 import BlockScaled
+from kernels.linear import Weight, fast_on_cpu, linear_reference, parts, refuse_triton
+
 # up to here a loop over single rows beats sorting them (a decoding step of a small batch)
 FEW_ROWS = 4
 
-
-def swiglu(x: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
-    """`down(silu(gate(x)) * up(x))`; x [rows, model], gate_up [2*width, model], down [model, width]."""
-    gate, up = F.linear(x, gate_up).chunk(2, dim=-1)
-    return F.linear(F.silu(gate) * up, down)
+# x [rows, K] times one expert's weight: (x, weights, expert) to [rows, N]
+Product = Callable[[Tensor, Weight, int], Tensor]
 
 
 def routed_swiglu(
-    x: Tensor, gate_up: Tensor, down: Tensor, rows: Tensor, experts: Tensor, gates: Tensor
+    x: Tensor,
+    gate_up: Weight,
+    down: Weight,
+    rows: Tensor,
+    experts: Tensor,
+    gates: Tensor,
+    backend: Backend | None = None,
 ) -> Tensor:
     """Sum of the chosen experts' answers for every row.
 
     Args:
         x: [rows, model] inputs.
         gate_up: [experts, 2*width, model], gate rows first, then up rows.
-        down: [experts, model, width].
+        down: [experts, model, width], in the same format.
         rows: [pairs] int64, the row of each (row, expert) pair.
         experts: [pairs] int64, its expert.
         gates: [pairs] in x's dtype; multiplies the expert's input.
+        backend: who computes; None chooses.
 
     Returns:
         [rows, model]; zero for a row without an expert.
+
+    Raises:
+        BackendUnavailable: the backend that was asked for cannot serve these tensors.
     """
+    if isinstance(gate_up, BlockScaled):
+        refuse_triton(backend, gate_up)
+        backend = "torch"
+    if pick(backend, x, gates, *parts(gate_up), *parts(down)) == "triton":
+        from kernels import experts_triton  # slow to import, and not to be had everywhere
+
+        return experts_triton.routed_swiglu(x, gate_up, down, rows, experts, gates)
+    fast = fast_on_cpu(x, gate_up, down)
     if len(experts) <= FEW_ROWS:
-        pairs = [
-            (row, expert, slice(i, i + 1))
-            for i, (row, expert) in enumerate(zip(rows.tolist(), experts.tolist(), strict=True))
-        ]
-        if len(pairs) == 1 == len(x):
-            return swiglu(x * gates[:, None], gate_up[pairs[0][1]], down[pairs[0][1]])
-        out = torch.zeros_like(x)
-        for row, expert, here in pairs:
-            out[row] += swiglu(x[row : row + 1] * gates[here, None], gate_up[expert], down[expert])[0]
-        return out
+        return _pair_by_pair(x, gate_up, down, rows, experts, gates, cpu.linear if fast else _slice)
     order = torch.argsort(experts, stable=True)
     sorted_rows = rows[order]
     inputs = x[sorted_rows] * gates[order, None]  # [pairs, model]
-    counts = torch.bincount(experts, minlength=len(gate_up)).tolist()
-    # unbind, not gate_up[e]: the gradient of an index is a zero tensor of the size of all experts
-    weights = zip(gate_up.unbind(0), down.unbind(0), inputs.split(counts), strict=True)
-    answers = torch.cat([swiglu(group, w13, w2) for w13, w2, group in weights if len(group)])
+    counts = torch.bincount(experts, minlength=len(parts(gate_up)[0])).tolist()
+    product = cpu.linear if fast else _unbound(gate_up, down)
+    answers = torch.cat(
+        [
+            _swiglu(group, gate_up, down, expert, product)
+            for expert, group in enumerate(inputs.split(counts))
+            if len(group)
+        ]
+    )
     return torch.zeros_like(x).index_add(0, sorted_rows, answers)
 
 
+def _pair_by_pair(
+    x: Tensor, gate_up: Weight, down: Weight, rows: Tensor, experts: Tensor, gates: Tensor, product: Product
+) -> Tensor:
+    pairs = list(zip(rows.tolist(), experts.tolist(), strict=True))
+    if len(pairs) == 1 == len(x):
+        return _swiglu(x * gates[:, None], gate_up, down, pairs[0][1], product)
+    out = torch.zeros_like(x)
+    for i, (row, expert) in enumerate(pairs):
+        out[row] += _swiglu(x[row : row + 1] * gates[i : i + 1, None], gate_up, down, expert, product)[0]
+    return out
+
+
+def _swiglu(x: Tensor, gate_up: Weight, down: Weight, expert: int, product: Product) -> Tensor:
+    gate, up = product(x, gate_up, expert).chunk(2, dim=-1)
+    return product(F.silu(gate) * up, down, expert)
+
+
+def _slice(x: Tensor, w: Weight, expert: int) -> Tensor:
+    return linear_reference(x, w[expert])
+
+
+def _unbound(*weights: Weight) -> Product:
+    """The definition's product, on experts taken apart at once."""
+    # unbind, not w[e]: the gradient of an index is a zero tensor of the size of all experts
+    apart = {id(w): w.unbind(0) for w in weights if isinstance(w, Tensor)}
+    return lambda x, w, expert: linear_reference(x, apart[id(w)][expert] if id(w) in apart else w[expert])
+
+
+def swiglu(x: Tensor, gate_up: Weight, down: Weight) -> Tensor:
+    """`down(silu(gate(x)) * up(x))`; x [rows, model], gate_up [2*width, model], down [model, width]."""
+    gate, up = linear_reference(x, gate_up).chunk(2, dim=-1)
+    return linear_reference(F.silu(gate) * up, down)
+
+
 def routed_swiglu_reference(
-    x: Tensor, gate_up: Tensor, down: Tensor, rows: Tensor, experts: Tensor, gates: Tensor
+    x: Tensor, gate_up: Weight, down: Weight, rows: Tensor, experts: Tensor, gates: Tensor
 ) -> Tensor:
     """The definition of `routed_swiglu`: one pair at a time."""
     out = torch.zeros_like(x)

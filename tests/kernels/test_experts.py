@@ -9,7 +9,9 @@ from torch.nn import functional as F
 
 from kernels import routed_swiglu, routed_swiglu_reference, swiglu
 from kernels.experts import FEW_ROWS
-from tests.kernels.agreement import assert_agrees
+from kernels.linear import Weight
+from tests.kernels.agreement import ROUNDED_TO_E4M3, assert_agrees
+from tests.kernels.formats import QUANTIZED, in_format
 
 EXPERTS, MODEL, WIDTH = 6, 24, 20
 
@@ -19,26 +21,34 @@ class Case:
     """Arguments of `routed_swiglu`."""
 
     x: Tensor
-    gate_up: Tensor
-    down: Tensor
+    gate_up: Weight
+    down: Weight
     rows: Tensor
     experts: Tensor
     gates: Tensor
 
-    def arguments(self) -> tuple[Tensor, ...]:
+    def arguments(self) -> tuple[Tensor | Weight, ...]:
         return self.x, self.gate_up, self.down, self.rows, self.experts, self.gates
 
 
-def case(rows: list[int], experts: list[int], of_rows: int, dtype: torch.dtype = torch.float32) -> Case:
+def case(
+    rows: list[int],
+    experts: list[int],
+    of_rows: int,
+    dtype: torch.dtype = torch.float32,
+    weights: str = "plain",
+    model: int = MODEL,
+    width: int = WIDTH,
+) -> Case:
     random = torch.Generator().manual_seed(0)
 
     def draw(*size: int) -> Tensor:
         return torch.randn(*size, generator=random).to(dtype)
 
     return Case(
-        x=draw(of_rows, MODEL),
-        gate_up=draw(EXPERTS, 2 * WIDTH, MODEL) / MODEL**0.5,
-        down=draw(EXPERTS, MODEL, WIDTH) / WIDTH**0.5,
+        x=draw(of_rows, model),
+        gate_up=in_format(weights, draw(EXPERTS, 2 * width, model).float() / model**0.5, dtype),
+        down=in_format(weights, draw(EXPERTS, model, width).float() / width**0.5, dtype),
         rows=torch.tensor(rows, dtype=torch.int64),
         experts=torch.tensor(experts, dtype=torch.int64),
         gates=torch.rand(len(rows), generator=random).to(dtype),
@@ -75,6 +85,21 @@ ROUTINGS = {
 def test_routed_experts_agree_with_the_definition(routing, dtype):
     arguments = case(*routing, dtype).arguments()
     assert_agrees(routed_swiglu(*arguments), routed_swiglu_reference(*arguments))
+
+
+# PyTorch's own int4 product takes the larger sizes and bfloat16 alone
+@pytest.mark.parametrize(
+    ("dtype", "model", "width"),
+    [(torch.float32, 24, 20), (torch.bfloat16, 64, 96)],
+    ids=["float32", "bfloat16"],
+)
+@pytest.mark.parametrize("weights", QUANTIZED)
+@pytest.mark.parametrize("routing", ROUTINGS.values(), ids=ROUTINGS.keys())
+@pytest.mark.usefixtures("poisoned_empty")
+def test_quantized_experts_agree_with_the_definition(routing, weights, dtype, model, width):
+    arguments = case(*routing, dtype, weights, model, width).arguments()
+    bound = ROUNDED_TO_E4M3 if weights.startswith("fp8") else None
+    assert_agrees(routed_swiglu(*arguments), routed_swiglu_reference(*arguments), bound)
 
 
 @pytest.mark.parametrize("name", [name for name, (rows, _, _) in ROUTINGS.items() if rows])

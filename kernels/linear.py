@@ -1,0 +1,71 @@
+"""`x @ w.T` for a weight in any format, by whatever is fastest where the tensors are."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from kernels import cpu, fp8, int4
+from kernels.backend import Backend, BackendUnavailable, pick
+from kernels.fp8 import BlockScaled, RowScaled
+from kernels.int4 import GroupScaled
+
+Weight = Tensor | RowScaled | BlockScaled | GroupScaled
+
+
+def linear_reference(x: Tensor, w: Weight) -> Tensor:
+    """The definition of `linear`."""
+    if isinstance(w, GroupScaled):
+        return int4.linear(x, w)
+    return F.linear(x, w) if isinstance(w, Tensor) else fp8.linear(x, w)
+
+
+def linear(x: Tensor, w: Weight, backend: Backend | None = None) -> Tensor:
+    """`x @ w.T`; x [..., K] and w [N, K] give [..., N] in x's dtype.
+
+    Beside E4M3 weights the activations are quantized too, a scale a row (W8A8); beside int4 weights they stay
+    what they are (W4A16).
+
+    Raises:
+        BackendUnavailable: the backend that was asked for cannot serve these tensors.
+    """
+    if isinstance(w, Tensor | BlockScaled):
+        # a plain product is PyTorch's own business, on every device
+        refuse_triton(backend, w)
+        chosen = "torch"
+    else:
+        chosen = pick(backend, x, *parts(w))
+    rows = x.reshape(-1, x.shape[-1])
+    if chosen == "triton":
+        from kernels import linear_triton  # slow to import, and not to be had everywhere
+
+        y = linear_triton.linear(rows, w)
+    elif fast_on_cpu(x, w):
+        y = cpu.linear(rows, w)
+    else:
+        y = linear_reference(rows, w)
+    return y.unflatten(0, x.shape[:-1])
+
+
+def parts(w: Weight) -> tuple[Tensor, ...]:
+    """The tensors a weight consists of."""
+    if isinstance(w, Tensor):
+        return (w,)
+    return (w.packed if isinstance(w, GroupScaled) else w.codes, w.scale)
+
+
+def refuse_triton(wanted: Backend | None, w: Weight) -> None:
+    """Say that there is no kernel for weights like `w`, if one is wanted."""
+    if wanted == "triton":
+        raise BackendUnavailable(
+            f"backend='triton' has no kernel for {type(w).__name__} weights here; backend='torch' serves them"
+        )
+
+
+def fast_on_cpu(x: Tensor, *weights: Weight) -> bool:
+    """Whether `kernels.cpu` can stand in: on a CPU, where nobody asks for gradients."""
+    tensors = (x, *(part for w in weights for part in parts(w)))
+    return x.device.type == "cpu" and not (
+        torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    )
