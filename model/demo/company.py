@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -16,24 +15,22 @@ MOST_PICTURES = 5
 _COUNTS = (0.28, 0.24, 0.20, 0.15, 0.13)  # how often one, two, ... pictures are shown
 _ALIKE_SHARES = SHARES | {"same": 1.2, "odd": 1.2}
 
-# draws a picture's number that shows one (shape, colour) alone, or any picture where None is asked for
-Finder = Callable[[np.random.Generator, tuple[str, str] | None], int]
 
+class Finder:
+    """Draws numbers of pictures by what they show."""
 
-def finder(contents: Sequence[Content]) -> Finder:
-    """Finds pictures by what they show."""
-    alone: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for number, content in enumerate(contents):
-        if len(content.things) == 1:
-            alone[content.things[0].shape, content.things[0].colour].append(number)
+    def __init__(self, contents: Sequence[Content]):
+        self.count = len(contents)
+        self.alone: dict[tuple[str, str], list[int]] = {}
+        for number, content in enumerate(contents):
+            if len(content.things) == 1:
+                thing = content.things[0]
+                self.alone.setdefault((thing.shape, thing.colour), []).append(number)
 
-    def find(rng: np.random.Generator, name: tuple[str, str] | None) -> int:
-        if name is None:
-            return int(rng.integers(len(contents)))
-        some = alone[name]
-        return some[int(rng.integers(len(some)))] if some else find(rng, None)
-
-    return find
+    def __call__(self, rng: np.random.Generator, name: tuple[str, str] | None) -> int:
+        """A picture that shows this (shape, colour) alone; any picture for None, or where there is none."""
+        some = self.alone.get(name) if name else None
+        return some[int(rng.integers(len(some)))] if some else int(rng.integers(self.count))
 
 
 def names_alike(

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.demo.company import company, finder
+from model.demo.company import Finder, company
 from model.demo.languages import CODES
 from model.demo.pictures import CELLS, Picture, PictureStore
 from model.demo.questions import KINDS, SHARES, ask, converse
@@ -85,7 +85,7 @@ class Packer:
     def __init__(self, tokenizer: Tokenizer, store: PictureStore, slots: int = 8, slot: int = 64):
         self.tokenizer, self.store = tokenizer, store
         self.slots, self.slot = slots, slot
-        self._find = finder([picture.content for picture in store.pictures])
+        self._find = Finder([picture.content for picture in store.pictures])
         special = tokenizer.special_id
         self._bos, self._eot = tokenizer.bos_id, special("<|eot|>")
         newlines = tokenizer.encode("\n\n")
