@@ -1,1 +1,1 @@
-"""The programs: a chat page in the browser."""
+"""The programs: a chat page in the browser, and the `workbench` command."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from kernels import fp8, int4
 from kernels.fp8 import BlockScaled, RowScaled
 from kernels.int4 import GroupScaled
+from kernels.linear import linear
 
 Quantized = RowScaled | BlockScaled | GroupScaled
 Form = type[RowScaled] | type[BlockScaled] | type[GroupScaled]
@@ -31,11 +32,6 @@ RECIPES: dict[str, tuple[Form, re.Pattern]] = {
 _QUANTIZE: dict[Form, Callable[[Tensor], Quantized]] = {
     RowScaled: fp8.quantize_rows,
     GroupScaled: int4.quantize_groups,
-}
-_LINEAR: dict[Form, Callable[[Tensor, Quantized], Tensor]] = {
-    RowScaled: fp8.linear,
-    BlockScaled: fp8.linear,
-    GroupScaled: int4.linear,
 }
 _DEQUANTIZE: dict[Form, Callable[[Quantized, torch.dtype], Tensor]] = {
     RowScaled: fp8.dequantize,
@@ -96,7 +92,7 @@ class QuantizedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., K] to [..., N], in x's dtype."""
-        y = _LINEAR[self.weight.form](x, self.weight.value)
+        y = linear(x, self.weight.value)
         return y if self.bias is None else y + self.bias
 
 
@@ -147,9 +143,9 @@ def dequantize(llama: nn.Module, dtype: torch.dtype | None = None) -> None:
                 continue
             plain = nn.Parameter(_DEQUANTIZE[weight.form](weight.value, dtype), requires_grad=False)
             if isinstance(module, QuantizedLinear):
-                linear = nn.Linear(*reversed(plain.shape), bias=False, device="meta")
-                linear.weight, linear.bias = plain, module.bias
-                llama.set_submodule(owner, linear)
+                again = nn.Linear(*reversed(plain.shape), bias=False, device="meta")
+                again.weight, again.bias = plain, module.bias
+                llama.set_submodule(owner, again)
             else:
                 delattr(module, leaf)
                 setattr(module, leaf, plain)

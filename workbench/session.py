@@ -162,8 +162,8 @@ def load(
     Args:
         path: a checkpoint folder in the Hugging Face layout, or "demo" for the embedded teaching model.
         device: by default the first GPU if there is one, else the CPU.
-        dtype: of weights and activations; by default the checkpoint's own.
-        quantize: None.
+        dtype: of plain weights and activations; by default the checkpoint's own.
+        quantize: None, or "fp8" or "int4" to quantize a plain checkpoint's experts while it is read.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     llama, processor = load_model(path, device, dtype, quantize)

@@ -102,7 +102,7 @@ def test_a_bias_is_added_to_a_quantized_product():
     weight = fp8.quantize_rows(torch.randn(5, 16))
     linear = QuantizedLinear(QuantizedWeight(weight), nn.Parameter(torch.arange(5.0)))
     x = torch.randn(2, 3, 16)
-    assert torch.equal(linear(x), fp8.linear(x, weight) + torch.arange(5.0))
+    torch.testing.assert_close(linear(x), fp8.linear(x, weight) + torch.arange(5.0))
 
 
 def test_a_quantized_model_is_not_saved_by_halves_but_its_values_can_be(folder, tmp_path):
