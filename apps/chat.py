@@ -25,6 +25,7 @@ import workbench as wb
 from apps import examples
 from apps.handlers import Desk, Frame, Refusal, sampling
 from apps.page import CSS, LocalOnly, blank, header, notice, status, theme, trace_view
+from model.quantize import RECIPES
 
 LARGEST_FILE = "25mb"
 SECONDS_A_PICTURE_IS_KEPT = 24 * 3600
@@ -285,6 +286,7 @@ def main() -> None:
         prog="python -m apps.chat", description="Chat about pictures and look inside."
     )
     parser.add_argument("--model", default="demo", help="folder of a checkpoint, or demo")
+    parser.add_argument("--quantize", choices=RECIPES, help="hold the experts of a plain checkpoint in less")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 opens it to the network")
     parser.add_argument("--port", type=int, default=7860, help="the next free one is taken if it is in use")
     options = parser.parse_args()
@@ -292,7 +294,7 @@ def main() -> None:
         parser.error(f"--port is {options.port}; expected 1 to 65535")
     try:
         port = free_port(options.host, options.port)
-        session = wb.load(options.model)
+        session = wb.load(options.model, quantize=options.quantize)
     except (OSError, ValueError) as error:
         raise SystemExit(f"The chat page could not start: {error}") from None
     if port != options.port:

@@ -8,6 +8,7 @@ nothing else.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import fields
 
@@ -38,6 +39,9 @@ _DEQUANTIZE: dict[Form, Callable[[Quantized, torch.dtype], Tensor]] = {
     BlockScaled: fp8.dequantize,
     GroupScaled: int4.dequantize,
 }
+
+
+_NAMES: dict[Form, str] = {RowScaled: "FP8", BlockScaled: "FP8 in blocks", GroupScaled: "int4"}
 
 
 class QuantizedWeight(nn.Module):
@@ -154,3 +158,10 @@ def dequantize(llama: nn.Module, dtype: torch.dtype | None = None) -> None:
 def quantized(llama: nn.Module) -> dict[str, QuantizedWeight]:
     """The quantized weights of a model by name."""
     return {name: module for name, module in llama.named_modules() if isinstance(module, QuantizedWeight)}
+
+
+def held_as(llama: nn.Module) -> str:
+    """How the weights are held, in words: "float32", or "bfloat16, 48 weights in FP8"."""
+    forms = Counter(_NAMES[weight.form] for weight in quantized(llama).values())
+    held = [f"{count} weights in {form}" for form, count in forms.items()]
+    return ", ".join([str(llama.dtype).removeprefix("torch."), *held])

@@ -17,6 +17,7 @@ import torch
 
 from model import Llama4, Processor, SamplingParams
 from model import load as load_model
+from model.quantize import held_as
 from workbench.capture import Capture, CaptureOptions
 from workbench.engine import Engine
 from workbench.run import Messages, Reply, Run, StreamedToken
@@ -69,7 +70,12 @@ class Session:
                 f"the conversation has {len(inputs.token_ids)} tokens, this model's context is {context}; "
                 "start a new conversation, or send fewer or smaller pictures"
             )
-        meta = {"model": self.name, "sampling": asdict(sampling), "torch": torch.__version__}
+        meta = {
+            "model": self.name,
+            "weights": held_as(self.llama),
+            "sampling": asdict(sampling),
+            "torch": torch.__version__,
+        }
         watch = Capture(
             self.llama, self.processor, inputs, capture or CaptureOptions(), sampling.max_tokens, meta
         )

@@ -340,6 +340,22 @@ def test_a_long_answer_does_not_fill_the_screen(session):
     assert len(repr(reply)) < 300
 
 
+@pytest.mark.parametrize(
+    ("quantize", "held"),
+    [
+        (None, "float32"),
+        ("fp8", "float32, 4 weights in FP8"),
+        ("int4", "float32, 10 weights in int4"),
+    ],
+)
+def test_a_trace_says_how_the_weights_were_held(quantize, held):
+    session = wb.load("demo", device="cpu", quantize=quantize)
+    reply = session.chat("Hello!", max_tokens=3)
+    assert reply.trace.meta["weights"] == held
+    assert (reply.trace.routed_experts[:-1] >= 0).all()
+    session.close()
+
+
 def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"no config\.json"):
         wb.load(tmp_path)
