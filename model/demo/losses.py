@@ -8,16 +8,13 @@ B rows, T tokens, Q questions, G grounded words, E experts, N tiles
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.attention import Sight
+from model.demo.batched import batched_experts, branch_attention
 from model.demo.company import MOST_PICTURES
 from model.demo.languages import CODES
 from model.demo.packing import NO_LOSS, Batch
@@ -100,7 +97,7 @@ def answer_losses(llama: Llama4, place_head: PlaceHead, batch: Batch, features: 
     before = llama.blocks[middle_global].hook_resid_pre
     routers = [llama.hook_points[f"blocks.{layer}.moe.hook_router_logits"] for layer in text.moe_layers]
     watched = branch_attention(llama, batch, (first_global, last_global))
-    with watched as seen, recorded([before, *routers]) as kept:
+    with watched as seen, batched_experts(llama), recorded([before, *routers]) as kept:
         hidden = llama.hidden(
             batch.token_ids, positions=batch.positions, image_features=features if len(features) else None
         )
@@ -125,94 +122,6 @@ def answer_losses(llama: Llama4, place_head: PlaceHead, batch: Batch, features: 
         right=right,
         spread=sum(spreads) / len(spreads),
     )
-
-
-@contextmanager
-def branch_attention(llama: Llama4, batch: Batch, watched: Sequence[int]) -> Iterator[dict[int, Tensor]]:
-    """Attention of a packed batch: every slot looks at its row's prefix and at its own branches.
-
-    Several times less work than the square of a row's length. Yields the probabilities of `watched` layers as
-    the pass makes them: [B, heads, slot tokens, prefix + slot].
-    """
-    seen: dict[int, Tensor] = {}
-    prefix, slot = batch.prefix, batch.slot
-    slots = (batch.positions.shape[1] - prefix) // slot
-    biases = {chunked: _branch_biases(batch, llama, chunked) for chunked in (True, False)}
-
-    def attend(q: Tensor, k: Tensor, v: Tensor, sight: Sight, layer: int) -> Tensor:
-        del sight  # made for the whole square
-        heads, width = q.shape[1], q.shape[-1]
-        to_prefix, across, within = biases[llama.blocks[layer].attn.chunked]
-        q = q * width**-0.5
-        k, v = (x.repeat_interleave(heads // x.shape[1], dim=1) for x in (k, v))
-        shared_k, shared_v = k[:, :, :prefix], v[:, :, :prefix]
-        own_k, own_v = (x[:, :, prefix:].unflatten(2, (slots, slot)) for x in (k, v))
-        first = ((q[:, :, :prefix] @ shared_k.mT) + to_prefix).softmax(-1) @ shared_v
-        asking = q[:, :, prefix:]
-        own = (asking.unflatten(2, (slots, slot)) @ own_k.mT) + within
-        weights = torch.cat([asking @ shared_k.mT + across, own.flatten(2, 3)], dim=-1).softmax(-1)
-        if layer in watched:
-            seen[layer] = weights
-        rest = weights[..., :prefix] @ shared_v
-        own_rest = weights[..., prefix:].unflatten(2, (slots, slot)) @ own_v
-        return torch.cat([first, rest + own_rest.flatten(2, 3)], dim=2)
-
-    with ExitStack() as stack:
-        for number, block in enumerate(llama.blocks):
-            block.attn.fused = partial(attend, layer=number)
-            stack.callback(delattr, block.attn, "fused")
-        yield seen
-
-
-def _branch_biases(batch: Batch, llama: Llama4, chunked: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """What may not be seen as large negative numbers: prefix to prefix, slots to prefix, within slots."""
-    chunk = llama.config.text.attention_chunk_size
-
-    def rule(query: Tensor, key: Tensor) -> Tensor:
-        query, key = query[..., :, None], key[..., None, :]
-        allowed = (key >= 0) & (key <= query)
-        return allowed & (key // chunk == query // chunk) if chunked else allowed
-
-    def bias(allowed: Tensor) -> Tensor:
-        return torch.zeros(allowed.shape, dtype=llama.dtype).masked_fill_(~allowed, -1e4)[:, None]
-
-    first, rest = batch.positions[:, : batch.prefix], batch.positions[:, batch.prefix :]
-    own, branch = (
-        x[:, batch.prefix :].unflatten(1, (-1, batch.slot)) for x in (batch.positions, batch.branch)
-    )
-    within = rule(own, own) & (branch[..., :, None] == branch[..., None, :])
-    return bias(rule(first, first)), bias(rule(rest, first)), bias(within)
-
-
-@contextmanager
-def plain_attention(llama: Llama4) -> Iterator[None]:
-    """Attention as plain matrix products: a CPU's fused kernel takes several times longer going back.
-
-    The text part's rule is added as numbers, made once for all layers of a kind.
-    """
-    biases: dict[int, Tensor] = {}
-
-    def attend(q: Tensor, k: Tensor, v: Tensor, sight: Sight, chunked: bool) -> Tensor:
-        segment = sight.segments[chunked][0]
-        batch, heads, tokens, width = q.shape
-        if chunked not in biases:
-            hidden = torch.zeros(segment.mask.shape, dtype=q.dtype).masked_fill_(~segment.mask, -1e4)
-            biases[chunked] = hidden.expand(batch, heads, tokens, tokens).flatten(0, 1)
-        groups = heads // k.shape[1]
-        k, v = (x.repeat_interleave(groups, dim=1).flatten(0, 1) for x in (k, v))
-        weights = torch.baddbmm(biases[chunked], q.flatten(0, 1) * width**-0.5, k.mT).softmax(-1)
-        return torch.bmm(weights, v).view(batch, heads, tokens, width)
-
-    before = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
-    # for the vision tower; without this (its name notwithstanding) the products would be made in float32
-    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)
-    with ExitStack() as stack:
-        stack.enter_context(nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH))
-        stack.callback(torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp, before)
-        for block in llama.blocks:
-            block.attn.fused = partial(attend, chunked=block.attn.chunked)
-            stack.callback(delattr, block.attn, "fused")
-        yield
 
 
 def _answers(llama: Llama4, hidden: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:

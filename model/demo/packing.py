@@ -26,7 +26,7 @@ from model.tokenizer import Tokenizer
 NO_LOSS = -100
 MOST_THINGS = 4  # in one picture
 # prefix lengths, how often each is used, and how many rows of that length make a step
-PREFIXES = ((64, 0.25, 16), (160, 0.45, 14), (320, 0.24, 10), (704, 0.06, 6))
+PREFIXES = ((64, 0.25, 11), (160, 0.45, 10), (320, 0.25, 7), (704, 0.05, 4))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from model.demo.losses import CellHead, plain_attention
+from model.demo.batched import plain_attention
+from model.demo.losses import CellHead
 from model.demo.optimizer import Optimizer, steps_by_muon
 from model.demo.pictures import PictureStore
 from model.llama4 import Llama4

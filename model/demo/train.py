@@ -34,7 +34,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from model.checkpoint import save
-from model.demo.losses import CellHead, PlaceHead, answer_losses, plain_attention
+from model.demo.batched import plain_attention
+from model.demo.losses import CellHead, PlaceHead, answer_losses
 from model.demo.optimizer import Optimizer, steps_by_muon
 from model.demo.packing import PREFIXES, Batch, Packer
 from model.demo.pictures import PictureStore, draw_store
@@ -54,8 +55,8 @@ class Recipe:
     seed: int = 5
     pictures: int = 20_000
     see: SeeRecipe = field(default_factory=SeeRecipe)
-    steps: int = 9000  # of the other stages together
-    join_from: float = 0.85  # share of them after which the tower learns along
+    steps: int = 8000  # of the other stages together
+    join_from: float = 0.88  # share of them after which the tower learns along
     constant_until: float = 0.35  # share of them after which the rates fall
     muon_rate: float = 0.02
     adam_rate: float = 4e-3
