@@ -1,4 +1,4 @@
-"""Dialogues about pictures that the demo model has never seen, the same number for every question type and language."""
+"""Dialogues about pictures the demo model has never seen, the same number for every type and language."""
 
 from __future__ import annotations
 
