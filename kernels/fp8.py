@@ -74,9 +74,11 @@ def quantize_rows(x: Tensor) -> RowScaled:
         ValueError: x has a value that is not finite. (`linear` does not look at activations, which would wait
             for the device; there a NaN or infinity makes its row NaN.)
     """
-    if not bool(torch.isfinite(x).all()):
+    rows = nearest_rows(x)
+    # a row's largest magnitude is NaN or infinite if any of its values is
+    if not bool(torch.isfinite(rows.scale).all()):
         raise ValueError("cannot quantize: there are values that are NaN or infinite")
-    return nearest_rows(x)
+    return rows
 
 
 def nearest_rows(x: Tensor) -> RowScaled:

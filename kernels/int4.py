@@ -63,10 +63,11 @@ def quantize_groups(w: Tensor, group: int = GROUP) -> GroupScaled:
         ValueError: K is no multiple of `group`, `group` is odd, or w has a value that is not finite.
     """
     _refuse_torn_groups(w.shape, group)
-    if not bool(torch.isfinite(w).all()):
-        raise ValueError("cannot quantize: there are values that are NaN or infinite")
     groups = w.float().unflatten(-1, (-1, group))
     scale = groups.abs().amax(dim=-1).clamp(min=SMALLEST) / 8
+    # a group's largest magnitude is NaN or infinite if any of its values is
+    if not bool(torch.isfinite(scale).all()):
+        raise ValueError("cannot quantize: there are values that are NaN or infinite")
     codes = (groups / scale[..., None]).round_().clamp_(-8, 7).to(torch.int8).flatten(-2)
     low, high = codes[..., ::2] & 0xF, codes[..., 1::2] << 4
     return GroupScaled((low | high).view(torch.uint8), scale)

@@ -5,6 +5,7 @@ import torch
 from compressed_tensors.compressors import BaseCompressor
 from compressed_tensors.quantization.quant_scheme import PRESET_SCHEMES, QuantizationScheme
 from torch import Tensor
+from transformers.integrations.compressed_tensors import quantize_fp8_per_row
 
 from kernels import fp8
 from kernels.fp8 import BlockScaled, RowScaled
@@ -59,6 +60,13 @@ def test_what_is_not_finite_is_refused_in_weights_and_stays_visible_in_activatio
         fp8.quantize_rows(x)
     y = fp8.linear(x, fp8.quantize_rows(draw(4, 8)))
     assert y[1].isnan().all() and y[[0, 2]].isfinite().all()
+
+
+def test_codes_and_scales_are_those_of_transformers_kernel_path():
+    x = draw(9, 200).to(torch.bfloat16)
+    ours, (codes, scales) = fp8.quantize_rows(x), quantize_fp8_per_row(x)
+    assert torch.equal(ours.codes.view(torch.uint8), codes.view(torch.uint8))
+    assert torch.equal(ours.scale[:, 0], scales)
 
 
 @pytest.mark.parametrize(("preset", "scale"), [("FP8_DYNAMIC", (96, 1)), ("FP8_BLOCK", (1, 2))])

@@ -1,5 +1,9 @@
 """int4: what Meta's code makes of a weight, and every code where it says it is."""
 
+import importlib
+import sys
+from types import ModuleType
+
 import pytest
 import torch
 from torch import Tensor
@@ -23,6 +27,18 @@ def by_hand(w: Tensor, group: int) -> Tensor:
             for k, value in enumerate(part.tolist(), start):
                 out[n, k] = max(-8, min(7, round(value / scale))) * scale
     return out
+
+
+def test_bytes_and_scales_are_those_of_metas_code(monkeypatch):
+    # it wants FBGEMM to be there, for its products; its quantization is plain PyTorch
+    for name in ("fbgemm_gpu", "fbgemm_gpu.experimental", "fbgemm_gpu.experimental.gen_ai"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    meta = importlib.import_module("llama_models.quantize_impls")
+    w = draw(5, 384).to(torch.bfloat16)
+    w[2, :128] = 0
+    theirs, ours = meta.quantize_int4(w), int4.quantize_groups(w)
+    assert torch.equal(ours.packed, theirs.weight.view(torch.uint8))
+    assert torch.equal(ours.scale, theirs.scale.T)
 
 
 @pytest.mark.parametrize("group", [2, 64, 128])
