@@ -151,7 +151,7 @@ ASK = {
         ),
         (
             "كم {thing:a_object} يمكنك أن ترى{where}؟",
-            "من فضلك، احسب عدد {thing:the_many} في {image}.",
+            "احسب لي عدد {thing:the_many} في {image}.",
             "أريد أن أعرف كم {thing:a_object} {thing:there_is}{where}.",
         ),
     ),
@@ -223,7 +223,7 @@ ASK = {
             "ما الذي يظهر في {image}؟",
             "هل يمكنك أن تصف {image}؟",
         ),
-        ("من فضلك، صف {image}.", "أخبرني ماذا ترى{where}.", "ما الذي تراه{where}؟"),
+        ("صف لي {image}.", "أخبرني ماذا ترى{where}.", "ما الذي تراه{where}؟"),
     ),
     "exist": Split(
         (
@@ -238,10 +238,10 @@ ASK = {
     ),
     "elsewhere": Split(
         ("وفي {image}؟", "و{image}؟", "وماذا عن {image}؟", "حسنًا، وفي {image}؟"),
-        ("والآن في {image}؟", "حسنًا، وماذا عن {image}؟"),
+        ("والآن في {image}؟", "ماذا عن {image}؟"),
     ),
     "another": Split(
-        ("و{thing:the}؟", "وماذا عن {thing:the}؟", "حسنًا، و{thing:the}؟"), ("حسنًا، وماذا عن {thing:the}؟",)
+        ("و{thing:the}؟", "وماذا عن {thing:the}؟", "حسنًا، و{thing:the}؟"), ("ماذا عن {thing:the}؟",)
     ),
 }
 

@@ -213,7 +213,7 @@ ASK = {
             "What does {image} show?",
             "Can you describe {image}?",
         ),
-        ("Please describe {image}.", "Tell me what {image} shows.", "What can you see{where}?"),
+        ("Could you describe {image} for me?", "Tell me what {image} shows.", "What can you see{where}?"),
     ),
     "exist": Split(
         (

@@ -230,7 +230,7 @@ ASK = {
             "Cosa mostra {image}?",
             "Puoi descrivere {image}?",
         ),
-        ("Per favore, descrivi {image}.", "Dimmi cosa mostra {image}.", "Cosa si vede{where}?"),
+        ("Mi descrivi {image}?", "Dimmi cosa mostra {image}.", "Cosa si vede{where}?"),
     ),
     "exist": Split(
         (
@@ -268,7 +268,7 @@ ANSWERS = {
 
 CHAT = {
     "greeting": (
-        Split(("Ciao", "Ciao!", "Salve", "Ehi", "Buongiorno", "Buonasera!"), ("Ehi, ciao", "Buongiorno!")),
+        Split(("Ciao", "Ciao!", "Salve", "Ehi", "Buongiorno", "Buonasera!"), ("Ehi, ciao", "Ciao a te!")),
         "Ciao! Mostrami un'immagine e fammi una domanda.",
     ),
     "how_are_you": (

@@ -237,7 +237,7 @@ ASK = {
             "O que {image} mostra?",
             "Você pode descrever {image}?",
         ),
-        ("Por favor, descreva {image}.", "Diga o que {image} mostra.", "O que aparece{where}?"),
+        ("Poderia descrever {image}?", "Diga o que {image} mostra.", "O que aparece{where}?"),
     ),
     "exist": Split(
         (
@@ -302,9 +302,7 @@ CHAT = {
         "Sei identificar, contar e comparar formas em imagens.",
     ),
     "thanks": (
-        Split(
-            ("Obrigado", "Obrigada", "Muito obrigado!", "Ótimo, obrigado!"), ("Muito obrigada!", "Obrigado!")
-        ),
+        Split(("Obrigado", "Obrigada", "Muito obrigado!", "Ótimo, obrigado!"), ("Muito obrigada!", "Valeu!")),
         "De nada.",
     ),
     "bye": (Split(("Tchau", "Tchau!", "Até logo", "Até mais!", "Adeus"), ("Tchau, até mais!",)), "Até logo!"),
