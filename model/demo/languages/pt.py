@@ -302,7 +302,10 @@ CHAT = {
         "Sei identificar, contar e comparar formas em imagens.",
     ),
     "thanks": (
-        Split(("Obrigado", "Obrigada", "Muito obrigado!", "Ótimo, obrigado!"), ("Muito obrigada!", "Valeu!")),
+        Split(
+            ("Obrigado", "Obrigada", "Muito obrigado!", "Ótimo, obrigado!"),
+            ("Muito obrigada!", "Ótimo, muito obrigado!"),
+        ),
         "De nada.",
     ),
     "bye": (Split(("Tchau", "Tchau!", "Até logo", "Até mais!", "Adeus"), ("Tchau, até mais!",)), "Até logo!"),
