@@ -116,12 +116,18 @@ def drawn_outline(
     radius: float,
     soft: bool,
     outlined: bool,
+    written: int | None = None,
 ) -> None:
-    """Paint one shape or digit into `image` and note its pixels (half covered or more) in `mask`."""
+    """Paint one shape or digit into `image` and note its pixels (half covered or more) in `mask`.
+
+    written: the number of a digit's handwriting in `handwriting(split)`; drawn when left out.
+    """
     left, top = math.floor(centre[0] - radius), math.floor(centre[1] - radius)
     span = math.ceil(2 * radius) + 2
     if shape not in SHAPES:
-        whole = _written(rng, int(shape), split, span)
+        ways = handwriting(split)[int(shape)]
+        drawn = int(rng.integers(len(ways)))
+        whole = _written(rng, ways[drawn if written is None else written], span)
         image.paste(rgb, (left, top), whole)
     else:
         corners, middle = outline(rng, shape) * radius, np.asarray(centre) - (left, top)
@@ -145,10 +151,9 @@ def _covered(corners: np.ndarray, span: int, soft: bool) -> Image.Image:
     return canvas.reduce(fine) if soft else canvas
 
 
-def _written(rng: np.random.Generator, value: int, split: str, span: int) -> Image.Image:
+def _written(rng: np.random.Generator, digit: np.ndarray, span: int) -> Image.Image:
     """A handwritten digit of that size as coverage, slightly turned, stretched and of varied thickness."""
-    ways = handwriting(split)[value]
-    small = Image.fromarray(ways[rng.integers(len(ways))])
+    small = Image.fromarray(digit)
     around = Image.new("L", (10, 10))  # a margin, so that nothing is cut off by turning
     around.paste(small, (1, 1))
     wide = round(span * rng.uniform(0.8, 1.0))

@@ -87,6 +87,7 @@ def draw_scene(
     size: tuple[int, int] | None = None,
     content: Sequence[tuple[str, str]] | None = None,
     split: str = "train",
+    written: int | None = None,
 ) -> Scene:
     """Draw one picture.
 
@@ -95,9 +96,11 @@ def draw_scene(
         size: (width, height) in pixels, both at least 32; drawn when left out.
         content: one to eight pairs of (shape or digit, colour); one to four are drawn when left out.
         split: "train" or "test": which handwriting, and whether HELD_OUT_PAIRS may be drawn.
+        written: the number of that split's handwriting of the digit; drawn when left out.
 
     Raises:
         ValueError: an unknown shape, colour or split, too small a size, or no room for so many things.
+        IndexError: the split has no handwriting `written` of that digit.
         ImportError: a digit is to be drawn and scikit-learn is not installed.
     """
     rng = np.random.default_rng(seed)
@@ -122,7 +125,8 @@ def draw_scene(
         painted, masks = image.copy(), np.zeros((len(content), height, width), dtype=bool)
         whole = []
         for index, ((shape, _), rgb, (x, y, radius)) in enumerate(zip(content, shades, places, strict=True)):
-            drawn_outline(rng, painted, masks[index], shape, split, rgb, (x, y), radius, soft, outlined)
+            look = (split, rgb, (x, y), radius, soft, outlined, written)
+            drawn_outline(rng, painted, masks[index], shape, *look)
             whole.append(masks[index].sum())
             masks[:index] &= ~masks[index]  # what comes later lies on top
         if all(mask.sum() >= (1 - _HIDDEN) * before for mask, before in zip(masks, whole, strict=True)):
