@@ -1,7 +1,8 @@
 """The model's own arithmetic in the forms that train fast on a CPU; values stay the same.
 
 A fused kernel takes several times longer going back than plain matrix products do, and every new shape costs
-the matrix library a compilation: so attention is spelt out, and experts are multiplied all at once.
+the matrix library a compilation: so attention is spelt out, and the rows of an expert come in a
+round number.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from kernels.experts import swiglu
 from model.attention import Sight
 from model.demo.packing import Batch
 from model.llama4 import Llama4
@@ -24,18 +25,23 @@ _GROUP = 128  # an expert's rows are padded to a multiple of this
 
 @contextmanager
 def batched_experts(llama: Llama4) -> Iterator[None]:
-    """All experts of a layer in one batched product, each with as many rows as the busiest one has."""
+    """Experts one after another, each with its rows padded to a multiple of 128 zeros."""
 
     def run(x: Tensor, rows: Tensor, experts: Tensor, gates: Tensor, moe: MixtureOfExperts) -> Tensor:
         order = torch.argsort(experts, stable=True)
         rows, experts, gates = rows[order], experts[order], gates[order]
         counts = torch.bincount(experts, minlength=len(moe.gate_up_proj))
-        most = -(-int(counts.max()) // _GROUP) * _GROUP
-        place = torch.arange(len(rows)) - (counts.cumsum(0) - counts)[experts] + experts * most
-        inputs = x.new_zeros(len(counts) * most, x.shape[1]).index_copy(0, place, x[rows] * gates[:, None])
-        gate, up = (inputs.view(len(counts), most, -1) @ moe.gate_up_proj.mT).chunk(2, dim=-1)
-        answers = (F.silu(gate) * up) @ moe.down_proj.mT
-        return torch.zeros_like(x).index_add(0, rows, answers.flatten(0, 1)[place])
+        padded = (counts + _GROUP - 1) // _GROUP * _GROUP
+        starts = (padded.cumsum(0) - padded) - (counts.cumsum(0) - counts)
+        place = torch.arange(len(rows)) + starts[experts]
+        inputs = x.new_zeros(int(padded.sum()), x.shape[1]).index_copy(0, place, x[rows] * gates[:, None])
+        weights = zip(moe.gate_up_proj.unbind(0), moe.down_proj.unbind(0), strict=True)
+        answers = [
+            swiglu(group, *some)
+            for some, group in zip(weights, inputs.split(padded.tolist()), strict=True)
+            if len(group)
+        ]
+        return torch.zeros_like(x).index_add(0, rows, torch.cat(answers)[place])
 
     with ExitStack() as stack:
         for block in llama.blocks:

@@ -55,8 +55,8 @@ class Recipe:
     seed: int = 5
     pictures: int = 20_000
     see: SeeRecipe = field(default_factory=SeeRecipe)
-    steps: int = 8000  # of the other stages together
-    join_from: float = 0.88  # share of them after which the tower learns along
+    steps: int = 7200  # of the other stages together
+    join_from: float = 0.9  # share of them after which the tower learns along
     constant_until: float = 0.35  # share of them after which the rates fall
     muon_rate: float = 0.02
     adam_rate: float = 4e-3
