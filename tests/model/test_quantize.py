@@ -12,7 +12,7 @@ from torch import nn
 from kernels import fp8, int4
 from kernels.fp8 import RowScaled
 from kernels.int4 import GroupScaled
-from model import KVCache, SamplingParams, WeightsError, generate, load, save
+from model import KVCache, SamplingParams, WeightsError, generate, load, recorded, replaced, save
 from model.quantize import QuantizedLinear, QuantizedWeight, dequantize, quantized
 from tests.tiny import write_checkpoint
 
@@ -86,6 +86,21 @@ def test_the_demo_model_still_answers_when_it_is_quantized(quantize):
     expected = list(generate(plain, processor, processor("Hello!"), sampling))
     assert [step.text for step in steps[:3]] == [step.text for step in expected[:3]]
     assert steps[-1].finish_reason
+
+
+@pytest.mark.parametrize("quantize", ["fp8", "int4"])
+def test_hooks_read_and_edit_a_quantized_model(folder, quantize):
+    llama, _ = load(folder, quantize=quantize)
+    indices = llama.hook_point("blocks.1.moe.hook_expert_indices")
+    with replaced(indices, lambda chosen: torch.full_like(chosen, 2)), recorded([indices]) as kept:
+        forced = llama(IDS)
+    assert (kept[indices.name] == 2).all()
+    assert (forced - llama(IDS)).abs().max() > 0.1
+    # with every other expert gone the forced one still answers, so it alone was asked
+    for expert in (0, 1, 3):
+        llama.blocks[1].moe.gate_up_proj.scale[expert] = float("nan")
+    with replaced(indices, lambda chosen: torch.full_like(chosen, 2)):
+        assert torch.equal(llama(IDS), forced)
 
 
 def test_another_dtype_is_for_activations_and_leaves_codes_and_scales(folder):
