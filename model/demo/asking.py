@@ -1,0 +1,75 @@
+"""Put held-out dialogues to the demo model, and note what it says.
+
+Everything goes the way a user's message goes: PIL pictures and text through the real processor, greedy
+generation, the answer's text compared with the right one character for character. A second question comes
+after the model's own answer, right or wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from model.demo.samples import Sample, never_shown, prompt
+from model.demo.turns import Turn
+from model.generate import generate_batch
+from model.llama4 import Llama4
+from model.processor import Inputs, Processor
+from model.sampling import SamplingParams
+
+BATCH = 32
+_PARAMS = SamplingParams(max_tokens=64, top_logprobs=0)
+# answers of the other types are a few tokens: a batch ends with its longest
+_LONG = ("describe", "chat")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the model said to one turn.
+
+    `wording`, `pictures`: of the sample. `follow_up`: not the first turn. `never_shown`: about a pair of shape
+    and colour that training never shows.
+    """
+
+    turn: Turn
+    said: str
+    wording: str
+    pictures: int
+    follow_up: bool
+    never_shown: bool
+
+    @property
+    def right(self) -> bool:
+        """Exact match."""
+        return self.said == self.turn.answer
+
+
+def ask_model(
+    llama: Llama4, processor: Processor, samples: Sequence[Sample], batch: int = BATCH
+) -> list[list[Outcome]]:
+    """Hold the dialogues, `batch` at a time; per sample, an outcome per turn."""
+    said: list[list[str]] = [[] for _ in samples]
+    number = 0
+    while waiting := [at for at, sample in enumerate(samples) if len(sample.turns) > number]:
+        inputs = {at: processor(prompt(samples[at], said[at])) for at in waiting}
+        waiting.sort(key=lambda at: (samples[at].turns[number].kind in _LONG, len(inputs[at].token_ids)))
+        for start in range(0, len(waiting), batch):
+            some = waiting[start : start + batch]
+            for at, answer in zip(some, answers(llama, processor, [inputs[at] for at in some]), strict=True):
+                said[at].append(answer)
+        number += 1
+    return [
+        [
+            Outcome(turn, text, sample.wording, len(sample.scenes), place > 0, never_shown(sample, turn))
+            for place, (turn, text) in enumerate(zip(sample.turns, texts, strict=True))
+        ]
+        for sample, texts in zip(samples, said, strict=True)
+    ]
+
+
+def answers(llama: Llama4, processor: Processor, batch: Sequence[Inputs]) -> list[str]:
+    """The greedy answer to each prompt."""
+    texts = [""] * len(batch)
+    for steps in generate_batch(llama, processor, batch, _PARAMS):
+        texts = [text + step.text if step else text for text, step in zip(texts, steps, strict=True)]
+    return texts
