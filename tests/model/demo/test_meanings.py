@@ -100,21 +100,20 @@ def test_counts_go_from_none_to_four_and_pictures_are_asked_about_wherever_they_
     "kind", ["colour", "shape", "size", "count", "position", "exist", "digit", "describe"]
 )
 def test_the_same_question_about_another_picture_is_answered_for_that_picture(meant, kind):
-    rng, followed, refused = np.random.default_rng(6), 0, 0
+    rng, followed = np.random.default_rng(6), 0
     for first, scenes in meant[kind]:
-        if len(scenes) < 2 or first.way == "only_shape":
+        if len(scenes) < 2:
             continue
         try:
             meaning = elsewhere(rng, scenes, first)
         except NothingToAsk:
-            refused += 1
             continue
         followed += 1
         assert meaning.image != first.image and meaning.asked == first.asked and meaning.way == "elsewhere"
         answer, value = recount.answer_to(meaning, scenes, first.way)
         assert meaning.kind in (kind, "none")
         assert kind == "describe" or given(meaning) == (answer, value)
-    assert followed > 20 and refused < 4 * followed
+    assert followed > 20
 
 
 @pytest.mark.parametrize("kind", ["colour", "shape", "size"])
