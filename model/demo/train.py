@@ -6,8 +6,8 @@ Three stages on two CPU cores:
   join  both together, with the rate falling to nothing.
 The network is `model/llama4.py` itself, in bfloat16 with float32 master weights. Every step's data is a
 function of the seed and the step's number; another process prepares them. A checkpoint is written every two
-minutes; the same command continues from it. With --again a finished run is continued: the rate rises to a
-part of what it was and falls once more. On a machine that others use too, OMP_WAIT_POLICY=PASSIVE in the
+minutes; the same command continues from it. With --start-from a saved model's weights are the beginning
+instead of random ones, and the first stage falls away. On a machine that others use too, OMP_WAIT_POLICY=PASSIVE in the
 environment keeps the two threads from waiting for each other at full speed.
 """
 
@@ -33,7 +33,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from model.checkpoint import save
+from model.checkpoint import load, save
 from model.demo.batched import plain_attention
 from model.demo.losses import CellHead, PlaceHead, answer_losses
 from model.demo.optimizer import Optimizer, steps_by_muon
@@ -64,6 +64,8 @@ class Recipe:
     grounding: float = 0.4  # weight of the attention terms on answers
     mention: float = 0.2  # weight of the attention term on questions
     tongues: float = 0.03  # weight of the reward for experts that tell languages apart
+    highest_rate: float = 1.0  # factor on both rates
+    start_from: str | None = None  # a folder with a trained model
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,11 @@ class Trainer:
         width = self.processor.config.text.hidden_size
         self.head, self.place_head = CellHead(width).bfloat16(), PlaceHead(width).bfloat16()
         self.store = draw_store(recipe.pictures, recipe.seed, IMAGES, workers)
-        learn_to_see(self.llama, self.head, self.store, recipe.see, recipe.seed, run / "see.safetensors")
+        if recipe.start_from:
+            self.llama.load_state_dict(load(recipe.start_from, dtype=torch.bfloat16)[0].state_dict())
+        else:
+            seen = run / "see.safetensors"
+            learn_to_see(self.llama, self.head, self.store, recipe.see, recipe.seed, seen)
         heads = {"head": self.head, "place_head": self.place_head}
         named = [*self.llama.named_parameters()]
         named += [(f"{key}.{name}", p) for key, head in heads.items() for name, p in head.named_parameters()]
@@ -192,7 +198,7 @@ class Trainer:
     def _rate(self, done: float) -> float:
         """Factor on the learning rates."""
         falling = (1 - done) / (1 - self.recipe.constant_until)
-        return min(1.0, self.done_steps / 30, max(0.02, falling))
+        return self.recipe.highest_rate * min(1.0, self.done_steps / 30, max(0.02, falling))
 
     def save_checkpoint(self, file: Path) -> None:
         """Write the run's state; a kill while writing leaves the former one."""
@@ -265,11 +271,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--out", type=Path, default=WEIGHTS, help="where the finished model goes (%(default)s)"
     )
+    parser.add_argument("--start-from", help="folder of a trained model whose weights are the beginning")
+    parser.add_argument("--rate", type=float, default=Recipe.highest_rate, help="factor on the rates (1)")
     parser.add_argument("--fresh", action="store_true", help="forget the checkpoint in --run and start again")
     chosen = parser.parse_args(arguments)
     if chosen.fresh:
         shutil.rmtree(chosen.run, ignore_errors=True)
-    recipe = Recipe(seed=chosen.seed, steps=chosen.steps, pictures=chosen.pictures)
+    recipe = Recipe(
+        seed=chosen.seed,
+        steps=chosen.steps,
+        pictures=chosen.pictures,
+        highest_rate=chosen.rate,
+        start_from=chosen.start_from,
+    )
     trainer = train(recipe, chosen.run, chosen.out)
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
