@@ -7,8 +7,8 @@ Three stages on two CPU cores:
 The network is `model/llama4.py` itself, in bfloat16 with float32 master weights. Every step's data is a
 function of the seed and the step's number; another process prepares them. A checkpoint is written every two
 minutes; the same command continues from it. With --start-from a saved model's weights are the beginning
-instead of random ones, and the first stage falls away. On a machine that others use too, OMP_WAIT_POLICY=PASSIVE in the
-environment keeps the two threads from waiting for each other at full speed.
+instead of random ones, and the first stage falls away. On a machine that others use too, GOMP_SPINCOUNT=20000
+in the environment keeps the two threads from waiting for each other at full speed.
 """
 
 from __future__ import annotations
