@@ -37,6 +37,7 @@ HELD_OUT_PAIRS = frozenset(
 _SMALL, _WIDEST, _LARGE_SHARE = (48, 80), 400, 0.06
 BIG, SMALL = 0.40, 0.28  # of `extent`; what lies between is neither
 _HIDDEN = 0.3  # a thing shows at least the rest of itself
+MOST_THINGS = 8  # in one picture
 
 
 @dataclass(frozen=True)
@@ -103,19 +104,10 @@ def draw_scene(
         IndexError: the split has no handwriting `written` of that digit.
         ImportError: a digit is to be drawn and scikit-learn is not installed.
     """
+    _check(size, content, split)
     rng = np.random.default_rng(seed)
-    if split not in ("train", "test"):
-        raise ValueError(f"split={split!r}: expected 'train' or 'test'")
     width, height = _draw_size(rng) if size is None else size
-    if min(width, height) < 32:
-        raise ValueError(f"size={size} is too small to draw in: both sides must be at least 32 pixels")
     content = draw_content(rng, split) if content is None else tuple(content)
-    for shape, colour in content:
-        if shape not in SHAPES + DIGITS or colour not in COLOURS:
-            raise ValueError(
-                f"cannot draw {(shape, colour)!r}; shapes: {SHAPES} and the digits '0' to '9'; "
-                f"colours: {tuple(COLOURS)}"
-            )
     shades = [draw_shade(rng, colour) for _, colour in content]
     image = draw_background(rng, width, height, shades)
     soft, outlined = rng.random() < 0.6, rng.random() < 0.2
@@ -141,6 +133,21 @@ def draw_scene(
     if rng.random() < 0.3:
         painted = with_noise(rng, painted, int(rng.integers(2, 11)))
     return Scene(tuple(things), (width, height), painted, masks)
+
+
+def _check(size: tuple[int, int] | None, content: Sequence[tuple[str, str]] | None, split: str) -> None:
+    if split not in ("train", "test"):
+        raise ValueError(f"split={split!r}: expected 'train' or 'test'")
+    if size is not None and min(size) < 32:
+        raise ValueError(f"size={size} is too small to draw in: both sides must be at least 32 pixels")
+    if content is not None and not 1 <= len(content) <= MOST_THINGS:
+        raise ValueError(f"content names {len(content)} things; a picture shows one to {MOST_THINGS}")
+    for shape, colour in content or ():
+        if shape not in SHAPES + DIGITS or colour not in COLOURS:
+            raise ValueError(
+                f"cannot draw {(shape, colour)!r}; shapes: {SHAPES} and the digits '0' to '9'; "
+                f"colours: {tuple(COLOURS)}"
+            )
 
 
 def _draw_size(rng: np.random.Generator) -> tuple[int, int]:
