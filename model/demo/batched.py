@@ -33,7 +33,7 @@ def batched_experts(llama: Llama4) -> Iterator[None]:
         counts = torch.bincount(experts, minlength=len(moe.gate_up_proj))
         padded = (counts + _GROUP - 1) // _GROUP * _GROUP
         starts = (padded.cumsum(0) - padded) - (counts.cumsum(0) - counts)
-        place = torch.arange(len(rows)) + starts[experts]
+        place = torch.arange(len(rows), device=x.device) + starts[experts]
         inputs = x.new_zeros(int(padded.sum()), x.shape[1]).index_copy(0, place, x[rows] * gates[:, None])
         weights = zip(moe.gate_up_proj.unbind(0), moe.down_proj.unbind(0), strict=True)
         answers = [
@@ -98,7 +98,9 @@ def _branch_biases(batch: Batch, llama: Llama4, chunked: bool) -> tuple[Tensor, 
         return allowed & (key // chunk == query // chunk) if chunked else allowed
 
     def bias(allowed: Tensor) -> Tensor:
-        return torch.zeros(allowed.shape, dtype=llama.dtype).masked_fill_(~allowed, -1e4)[:, None]
+        return torch.zeros(allowed.shape, dtype=llama.dtype, device=allowed.device).masked_fill_(
+            ~allowed, -1e4
+        )[:, None]
 
     first, rest = batch.positions[:, : batch.prefix], batch.positions[:, batch.prefix :]
     own, branch = (
@@ -120,7 +122,7 @@ def plain_attention(llama: Llama4) -> Iterator[None]:
         segment = sight.segments[chunked][0]
         batch, heads, tokens, width = q.shape
         if chunked not in biases:
-            hidden = torch.zeros(segment.mask.shape, dtype=q.dtype).masked_fill_(~segment.mask, -1e4)
+            hidden = torch.zeros_like(segment.mask, dtype=q.dtype).masked_fill_(~segment.mask, -1e4)
             biases[chunked] = hidden.expand(batch, heads, tokens, tokens).flatten(0, 1)
         groups = heads // k.shape[1]
         k, v = (x.repeat_interleave(groups, dim=1).flatten(0, 1) for x in (k, v))

@@ -133,7 +133,9 @@ def _answers(llama: Llama4, hidden: Tensor, batch: Batch) -> tuple[Tensor, Tenso
     # an answer of many words weighs as much as one of a word, a full stop and the end
     weights = (SHORT_ANSWER / torch.bincount(questions, minlength=len(batch.kinds))).clamp(max=1)[questions]
     loss = (F.cross_entropy(logits, targets, reduction="none") * weights).sum() / len(batch.kinds)
-    wrong = torch.zeros(len(batch.kinds)).index_add(0, questions, (logits.argmax(-1) != targets).float())
+    wrong = torch.zeros(len(batch.kinds), device=rows.device).index_add(
+        0, questions, (logits.argmax(-1) != targets).float()
+    )
     return loss, wrong == 0
 
 

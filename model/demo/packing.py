@@ -53,6 +53,10 @@ class Batch:
     image: Tensor  # [B, P], the 0-based picture that a patch belongs to, -1 elsewhere
     whole: Tensor  # bool [B, P], patches of the tile that shows the whole picture
 
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on another device."""
+        return Batch(**{name: x.to(device) if isinstance(x, Tensor) else x for name, x in vars(self).items()})
+
 
 @dataclass
 class _Row:

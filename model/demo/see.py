@@ -93,8 +93,8 @@ def _look(
     half = recipe.tiles // 2
     tiles = torch.cat([some[rng.integers(len(some), size=half)] for some in (store.crowds, store.shows)])
     with plain_attention(llama):
-        features = llama.image_features(store.pixels(tiles, torch.bfloat16))
-    return head.loss(features, store.labels[tiles])
+        features = llama.image_features(store.pixels(tiles, torch.bfloat16).to(llama.device))
+    return head.loss(features, store.labels[tiles].to(llama.device))
 
 
 def _write(state: dict[str, Tensor], file: Path) -> None:

@@ -113,13 +113,13 @@ def batches(prepared: Prepared, first: int, stop: int, workers: int = 1) -> Iter
 class Trainer:
     """Model, data and optimizer of the stages after `see`; `step` makes one step."""
 
-    def __init__(self, recipe: Recipe, run: Path, workers: int = 2):
+    def __init__(self, recipe: Recipe, run: Path, workers: int = 2, device: torch.device | str = "cpu"):
         self.recipe = recipe
         self.processor = build_processor()
         torch.manual_seed(recipe.seed)
-        self.llama = Llama4(self.processor.config).bfloat16()
+        self.llama = Llama4(self.processor.config).bfloat16().to(device)
         width = self.processor.config.text.hidden_size
-        self.head, self.place_head = CellHead(width).bfloat16(), PlaceHead(width).bfloat16()
+        self.head, self.place_head = (head(width).bfloat16().to(device) for head in (CellHead, PlaceHead))
         self.store = draw_store(recipe.pictures, recipe.seed, IMAGES, workers)
         if recipe.start_from:
             self.llama.load_state_dict(load(recipe.start_from, dtype=torch.bfloat16)[0].state_dict())
@@ -140,14 +140,15 @@ class Trainer:
         done = self.done_steps / self.recipe.steps
         joined = done >= self.recipe.join_from
         self.done_steps += 1
-        naming = torch.zeros(())
+        naming, device = 0.0, self.llama.device
         if joined:
             with plain_attention(self.llama):
-                features = self.llama.image_features(self.store.pixels(batch.tiles, torch.bfloat16))
+                features = self.llama.image_features(self._pixels(batch.tiles))
                 if len(batch.tiles):
-                    naming = self.head.loss(features, self.store.labels[batch.tiles])[0]
+                    naming = self.head.loss(features, self.store.labels[batch.tiles].to(device))[0]
         else:
-            features = self._all_features()[batch.tiles]
+            features = self._all_features()[batch.tiles.to(device)]
+        batch = batch.to(device)
         went = answer_losses(self.llama, self.place_head, batch, features)
         loss = went.answer + went.balance + self.recipe.tongues * went.tongues
         loss = loss + self.recipe.grounding * (went.grounding + went.counting)
@@ -181,6 +182,9 @@ class Trainer:
                 shown[kind] = float(went.right[asked].float().mean())
         return shown
 
+    def _pixels(self, tiles: Tensor) -> Tensor:
+        return self.store.pixels(tiles, torch.bfloat16).to(self.llama.device)
+
     @torch.no_grad()
     def _all_features(self) -> Tensor:
         """The vectors of every picture's tiles; the tower stands still while they are used."""
@@ -189,7 +193,7 @@ class Trainer:
             with plain_attention(self.llama):
                 self.features = torch.cat(
                     [
-                        self.llama.image_features(self.store.pixels(chunk, torch.bfloat16))
+                        self.llama.image_features(self._pixels(chunk))
                         for chunk in tqdm(chunks, desc="looking at all pictures", leave=False)
                     ]
                 )
@@ -228,13 +232,20 @@ class Trainer:
         self.done_steps, self.seconds = int(meta["steps"]), float(meta["seconds"])
 
 
-def train(recipe: Recipe, run: Path, out: Path | None, save_every: float = 120, workers: int = 2) -> Trainer:
+def train(
+    recipe: Recipe,
+    run: Path,
+    out: Path | None,
+    save_every: float = 120,
+    workers: int = 2,
+    device: torch.device | str = "cpu",
+) -> Trainer:
     """Train, or continue the training in the folder `run`, and save the finished model to `out`.
 
     save_every: seconds between checkpoints. workers: processes that draw the pictures; without any, batches
     are prepared in this process too.
     """
-    trainer = Trainer(recipe, run, workers)
+    trainer = Trainer(recipe, run, workers, device)
     checkpoint = run / "checkpoint.safetensors"
     if checkpoint.is_file():
         trainer.load_checkpoint(checkpoint)
@@ -273,6 +284,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--start-from", help="folder of a trained model whose weights are the beginning")
     parser.add_argument("--rate", type=float, default=Recipe.highest_rate, help="factor on the rates (1)")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--fresh", action="store_true", help="forget the checkpoint in --run and start again")
     chosen = parser.parse_args(arguments)
     if chosen.fresh:
@@ -284,13 +296,14 @@ def main(arguments: list[str] | None = None) -> None:
         highest_rate=chosen.rate,
         start_from=chosen.start_from,
     )
-    trainer = train(recipe, chosen.run, chosen.out)
+    trainer = train(recipe, chosen.run, chosen.out, device=chosen.device)
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
     ).stdout.strip()
     record = asdict(recipe) | {
         "steps_made": trainer.done_steps,
         "training_minutes": round(trainer.seconds / 60, 1),
+        "device": chosen.device,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "git_commit": commit or "unknown",
