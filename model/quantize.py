@@ -39,8 +39,6 @@ _DEQUANTIZE: dict[Form, Callable[[Quantized, torch.dtype], Tensor]] = {
     BlockScaled: fp8.dequantize,
     GroupScaled: int4.dequantize,
 }
-
-
 _NAMES: dict[Form, str] = {RowScaled: "FP8", BlockScaled: "FP8 in blocks", GroupScaled: "int4"}
 
 
@@ -64,16 +62,17 @@ class QuantizedWeight(nn.Module):
         Raises:
             ValueError: there are values that are not finite.
         """
-        whole = self.value
-        experts = (
-            [(whole, weights)]
-            if weights.dim() == 2
-            else [(whole[e], weights[e]) for e in range(len(weights))]
-        )
-        for place, one in experts:
+        for place, one in _experts(self.value, weights):
             made = _QUANTIZE[self.form](one.to(self.scale.device))
             for part in fields(place):
                 getattr(place, part.name).copy_(getattr(made, part.name))
+
+    def plain(self, dtype: torch.dtype) -> Tensor:
+        """The values of the codes, made an expert at a time."""
+        values = torch.empty(self.value.shape, dtype=dtype, device=self.scale.device)
+        for one, place in _experts(self.value, values):
+            place.copy_(_DEQUANTIZE[self.form](one, dtype))
+        return values
 
     def extra_repr(self) -> str:
         """For `print(llama)`."""
@@ -84,6 +83,13 @@ class QuantizedWeight(nn.Module):
         for name, buffer in self._buffers.items():
             self._buffers[name] = buffer.to(fn(buffer.new_empty(0)).device)
         return self
+
+
+def _experts(held: Quantized, plain: Tensor) -> list[tuple[Quantized, Tensor]]:
+    """Both, expert by expert: float32 copies of a whole layer would take many times its memory."""
+    if plain.dim() == 2:
+        return [(held, plain)]
+    return [(held[expert], plain[expert]) for expert in range(len(plain))]
 
 
 class QuantizedLinear(nn.Module):
@@ -145,7 +151,7 @@ def dequantize(llama: nn.Module, dtype: torch.dtype | None = None) -> None:
         for leaf, weight in list(module.named_children()):
             if not isinstance(weight, QuantizedWeight):
                 continue
-            plain = nn.Parameter(_DEQUANTIZE[weight.form](weight.value, dtype), requires_grad=False)
+            plain = nn.Parameter(weight.plain(dtype), requires_grad=False)
             if isinstance(module, QuantizedLinear):
                 again = nn.Linear(*reversed(plain.shape), bias=False, device="meta")
                 again.weight, again.bias = plain, module.bias

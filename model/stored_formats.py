@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kernels.fp8 import BLOCK, BlockScaled, RowScaled
-from model.config_keys import ConfigError
+from model.config_keys import ConfigError, check
 from model.quantize import Form
 
 READ = (
@@ -59,7 +59,7 @@ def _compressed_tensors(quantization: dict) -> StoredFormat:
     _expect(quantization, "quantization_status", "compressed", None)
     _expect(quantization, "kv_cache_scheme", None)
     _expect(quantization, "transform_config", None, {})
-    sparsity = quantization.get("sparsity_config") or {}
+    sparsity = check(quantization.get("sparsity_config") or {}, "object", "sparsity_config")
     _expect(sparsity, "format", None, "dense", where="sparsity_config")
     groups = quantization.get("config_groups")
     if not isinstance(groups, dict) or not groups or not all(isinstance(g, dict) for g in groups.values()):
@@ -78,8 +78,9 @@ def _compressed_tensors(quantization: dict) -> StoredFormat:
 
 def _form(name: str, group: dict) -> Form:
     """The form of one group of modules (compressed-tensors: `QuantizationScheme`)."""
-    weights = group.get("weights") or {}
-    inputs = group.get("input_activations") or {}
+    weights, inputs = (
+        check(group.get(part) or {}, "object", f"{name}.{part}") for part in ("weights", "input_activations")
+    )
     _expect(group, "output_activations", None, where=name)
     _expect(group, "format", None, "float-quantized", "naive-quantized", where=name)
     for what, scheme in (("weights", weights), ("input_activations", inputs)):
@@ -102,12 +103,12 @@ def _fbgemm_fp8(quantization: dict) -> StoredFormat:
     # `activation_scale_ub` is not applied: it cuts activations at 1200, which a token's own scale reaches too
     kept = quantization.get("modules_to_not_convert")
     # transformers leaves out the output embeddings if the file says nothing
-    kept = ["lm_head"] if kept is None else kept
+    kept = ["lm_head"] if kept is None else _list_of_names(kept)
     try:
         # transformers' should_convert_module: a name or a pattern from the start to a dot, or an ending
         patterns = [re.compile(rf"(?:{name})(?:(?<=\.)|(?=\.|$))") for name in kept]
-    except (re.error, TypeError) as error:
-        raise ConfigError(f"modules_to_not_convert is {kept!r}: {error}") from None
+    except re.error as error:
+        raise ConfigError(f"modules_to_not_convert has a pattern that is none: {error}") from None
 
     def form(module: str) -> Form | None:
         left = any(pattern.match(module) for pattern in patterns) or module.endswith(tuple(kept))
@@ -124,8 +125,7 @@ class _Names:
     """
 
     def __init__(self, listed: object) -> None:
-        if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
-            raise ConfigError(f"quantization_config lists modules as {listed!r}; expected a list of names")
+        listed = _list_of_names(listed)
         self.exact = {name for name in listed if not name.startswith("re:")}
         try:
             self.patterns = [re.compile(name[3:]) for name in listed if name.startswith("re:")]
@@ -139,6 +139,12 @@ class _Names:
         if any(pattern.match(module) for pattern in self.patterns):
             return 2
         return int(LINEAR in self.exact)
+
+
+def _list_of_names(listed: object) -> list[str]:
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+        raise ConfigError(f"quantization_config lists modules as {listed!r}; expected a list of names")
+    return listed
 
 
 def _expect(scheme: dict, key: str, *known: object, where: str = "quantization_config") -> None:

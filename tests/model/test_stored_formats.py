@@ -290,8 +290,20 @@ UNKNOWN = {
         lambda q: q.update(config_groups={}),
         "config_groups is {}; expected an object of schemes",
     ),
+    "a scheme that is none": (
+        lambda q: q["config_groups"]["group_0"].update(weights="FP8"),
+        "group_0.weights is 'FP8'; expected an object",
+    ),
     "a broken pattern": (lambda q: q.update(ignore=["re:("]), "has a pattern that is none"),
     "a list that is none": (lambda q: q.update(ignore="lm_head"), "lists modules as 'lm_head'"),
+    "a list that is none in the other form": (
+        lambda q: q.update(quant_method="fbgemm_fp8", modules_to_not_convert="lm_head"),
+        "lists modules as 'lm_head'; expected a list of names",
+    ),
+    "a broken pattern in the other form": (
+        lambda q: q.update(quant_method="fbgemm_fp8", modules_to_not_convert=["("]),
+        "modules_to_not_convert has a pattern that is none",
+    ),
     "a quantized head": (lambda q: q["ignore"].remove("re:.*lm_head"), "lm_head is quantized"),
     "some experts of a layer": (
         lambda q: q["ignore"].append(f"{EXPERT}.up_proj"),
