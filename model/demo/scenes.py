@@ -37,7 +37,7 @@ HELD_OUT_PAIRS = frozenset(
 _SMALL, _WIDEST, _LARGE_SHARE = (48, 80), 400, 0.06
 BIG, SMALL = 0.40, 0.28  # of `extent`; what lies between is neither
 _HIDDEN = 0.3  # a thing shows at least the rest of itself
-MOST_THINGS = 8  # in one picture
+_MOST = 8  # in one picture
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,8 @@ def _check(size: tuple[int, int] | None, content: Sequence[tuple[str, str]] | No
         raise ValueError(f"split={split!r}: expected 'train' or 'test'")
     if size is not None and min(size) < 32:
         raise ValueError(f"size={size} is too small to draw in: both sides must be at least 32 pixels")
-    if content is not None and not 1 <= len(content) <= MOST_THINGS:
-        raise ValueError(f"content names {len(content)} things; a picture shows one to {MOST_THINGS}")
+    if content is not None and not 1 <= len(content) <= _MOST:
+        raise ValueError(f"content names {len(content)} things; a picture shows one to {_MOST}")
     for shape, colour in content or ():
         if shape not in SHAPES + DIGITS or colour not in COLOURS:
             raise ValueError(
