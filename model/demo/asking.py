@@ -7,12 +7,18 @@ after the model's own answer, right or wrong.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count, islice
+from statistics import median
 
-from model.demo.samples import Sample, never_shown, prompt
+import torch
+
+from model.demo.languages import CODES
+from model.demo.samples import Sample, draw_sample, never_shown, prompt
 from model.demo.turns import Turn
-from model.generate import generate_batch
+from model.generate import generate, generate_batch
 from model.llama4 import Llama4
 from model.processor import Inputs, Processor
 from model.sampling import SamplingParams
@@ -27,8 +33,8 @@ _LONG = ("describe", "chat")
 class Outcome:
     """What the model said to one turn.
 
-    `wording`, `pictures`: of the sample. `follow_up`: not the first turn. `never_shown`: about a pair of shape
-    and colour that training never shows.
+    `wording`, `pictures`: of the sample. `follow_up`: not the first turn. `never_shown`: about a shape and
+    a colour that training never shows together.
     """
 
     turn: Turn
@@ -73,3 +79,28 @@ def answers(llama: Llama4, processor: Processor, batch: Sequence[Inputs]) -> lis
     for steps in generate_batch(llama, processor, batch, _PARAMS):
         texts = [text + step.text if step else text for text, step in zip(texts, steps, strict=True)]
     return texts
+
+
+def measure_speed(llama: Llama4, processor: Processor, questions: int = 12) -> dict:
+    """Seconds to the first token of questions about two pictures, and tokens per second after it (medians).
+
+    The answers are descriptions, the longest that the model gives, one question at a time.
+    """
+    firsts, rates = [], []
+    samples = (draw_sample(0, "describe", CODES[index % len(CODES)], index) for index in count())
+    for sample in islice((sample for sample in samples if len(sample.scenes) == 2), questions):
+        begin = time.perf_counter()
+        tokens = 0
+        for _ in generate(llama, processor, processor(prompt(sample)), _PARAMS):
+            tokens += 1
+            if tokens == 1:
+                first = time.perf_counter()
+        firsts.append(first - begin)
+        if tokens > 1:
+            rates.append((tokens - 1) / (time.perf_counter() - first))
+    return {
+        "first_token_seconds": median(firsts),
+        "tokens_per_second": median(rates) if rates else None,
+        "questions": questions,
+        "threads": torch.get_num_threads(),
+    }
