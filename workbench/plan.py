@@ -117,6 +117,7 @@ def plan(
     if sequences < 1:
         raise ValueError(f"sequences is {sequences}; expected 1 or more")
     parsed = tuple(map(Device.parse, devices))
+    stored_format(config.quantization)  # a scheme that is not known says so at once
     with torch.device("meta"):
         llama = Llama4(config)
     cache = sequences * cache_bytes(config, context)

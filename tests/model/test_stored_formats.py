@@ -135,6 +135,14 @@ def test_modules_that_the_ignore_list_names_one_by_one_stay_plain(tmp_path):
     assert torch.equal(llama.blocks[1].moe.gate_up_proj[0, 128:], stored[f"{base}.0.up_proj.weight"])
 
 
+def test_one_matrix_of_the_experts_may_be_plain_and_the_others_not(tmp_path):
+    llama, _ = load(write_compressed(tmp_path, "maverick", [*ONLY_ROUTED, "re:.*down_proj"]))
+    assert quantized(llama).keys() == {"blocks.1.moe.gate_up_proj", "blocks.3.moe.gate_up_proj"}
+    of_codes = llama(IDS)
+    dequantize(llama)
+    assert (of_codes - llama(IDS)).abs().mean() < 0.2
+
+
 def test_fbgemm_files_hold_the_same_experts_fused(tmp_path, monkeypatch):
     kept = ["lm_head", "language_model.*self_attn", ".*router", "vision_model", "multi_modal_projector"]
     folder = write_fbgemm(tmp_path, monkeypatch, kept)

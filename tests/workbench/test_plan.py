@@ -91,14 +91,14 @@ def test_a_longer_context_and_more_sequences_take_their_room(maverick):
         assert after.room["8x H100"] == before.room["8x H100"] - (longer.cache - maverick.cache)
 
 
-def test_the_published_fp8_file_is_counted_tensor_by_tensor(maverick_fp8, tmp_path):
+def test_the_published_fp8_file_is_counted_tensor_by_tensor(maverick_fp8, maverick, tmp_path):
     assert len(maverick_fp8["quantization_config"]["ignore"]) == 569
     (tmp_path / "config.json").write_text(json.dumps(maverick_fp8))
     counted = plan(tmp_path)
     assert counted.on_disk == 416_752_626_688  # the 388.1 GiB that people report for its 84 files
     (stored,) = counted.schemes
     assert stored.name == "compressed-tensors"
-    assert stored.weights == next(s for s in plan("maverick").schemes if s.name == "fp8").weights
+    assert stored.weights == next(s for s in maverick.schemes if s.name == "fp8").weights
     with torch.device("meta"):
         llama = Llama4(Llama4Config.from_dict(maverick_fp8))
     tensors, forms = pieces(llama, stored_format(llama.config.quantization))
