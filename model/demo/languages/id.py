@@ -244,7 +244,7 @@ ASK = {
     ),
     "elsewhere": Split(
         ("Kalau{where}?", "Kalau {image}?", "Bagaimana dengan {image}?", "Lalu{where}?"),
-        ("Bagaimana{where}?", "Lalu bagaimana dengan {image}?"),
+        ("Lalu bagaimana{where}?", "Lalu bagaimana dengan {image}?"),
     ),
     "another": Split(
         ("Kalau {thing:nama}?", "Bagaimana dengan {thing:nama}?", "Lalu {thing:nama}?"),

@@ -272,7 +272,7 @@ ANSWERS = {
 
 CHAT = {
     "greeting": (
-        Split(("Oi", "Oi!", "Olá", "Olá!", "Ei", "Bom dia", "Boa noite!"), ("Oi, olá", "Boa tarde!")),
+        Split(("Oi", "Oi!", "Olá", "Olá!", "Ei", "Bom dia", "Boa noite!"), ("Oi, bom dia", "Boa tarde!")),
         "Olá! Mostre uma imagem e faça uma pergunta.",
     ),
     "how_are_you": (
@@ -290,7 +290,7 @@ CHAT = {
                 "Você é o Llama 4?",
                 "Que modelo você é?",
             ),
-            ("Oi, quem é você?", "Você pode me dizer quem é?"),
+            ("Oi, quem é você?", "Você pode me dizer quem você é?"),
         ),
         "Sou um modelo didático bem pequeno, construído como o Llama 4.",
     ),
