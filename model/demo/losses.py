@@ -73,6 +73,49 @@ class PlaceHead(nn.Linear):
         return number + F.binary_cross_entropy_with_logits(read[patches][:, -1], batch.whole[patches].float())
 
 
+class ThingHead(nn.Linear):
+    """A throw-away reader of the text part's words: which thing has just been named?
+
+    Where a name makes the model look, it learns from this to bring home what it saw there.
+    """
+
+    def __init__(self, width: int):
+        super().__init__(width, sum(LABELS.values()))
+
+    def loss(self, residual: Tensor, words: Tensor, labels: Tensor) -> Tensor:
+        """Loss for the residual stream [B, T, width] at `words` [G, 2]; `labels` [G, 6], -1 for unknown."""
+        read = self(rms_normalize(residual[words[:, 0], words[:, 1]], 1e-5)).float()
+        total = read.sum() * 0
+        for name, some, truth in zip(
+            LABELS, read.split(tuple(LABELS.values()), dim=-1), labels.unbind(-1), strict=True
+        ):
+            known = truth >= 0
+            if known.any():
+                total = total + LABEL_WEIGHTS[name] * F.cross_entropy(some[known], truth[known])
+        return total
+
+
+@dataclass(frozen=True)
+class Heads:
+    """The throw-away readers that training needs beside the model."""
+
+    cell: CellHead
+    place: PlaceHead
+    mention: ThingHead
+    reference: ThingHead
+
+    @classmethod
+    def of_width(cls, width: int) -> Heads:
+        """Fresh ones for a model of that width."""
+        return cls(CellHead(width), PlaceHead(width), ThingHead(width), ThingHead(width))
+
+    def to(self, *how: object) -> Heads:
+        """In place, as `nn.Module.to`."""
+        for head in vars(self).values():
+            head.to(*how)
+        return self
+
+
 @dataclass(frozen=True)
 class Answered:
     """Losses of one packed batch, and how it went."""
@@ -80,45 +123,46 @@ class Answered:
     answer: Tensor  # cross-entropy of an answer's tokens, mean over questions
     grounding: Tensor
     mention: Tensor
+    reference: Tensor
     counting: Tensor
     balance: Tensor
     tongues: Tensor
     placing: Tensor
+    naming: Tensor  # of the things that questions speak of
     right: Tensor  # bool [Q], every token of the answer right
     spread: float  # coefficient of variation of the experts' load, mean over layers
 
 
-def answer_losses(llama: Llama4, place_head: PlaceHead, batch: Batch, features: Tensor) -> Answered:
+def answer_losses(llama: Llama4, heads: Heads, batch: Batch, features: Tensor) -> Answered:
     """Run the model on a packed batch whose pictures' vectors are `features` [N, cells, width]."""
     text = llama.config.text
     first_global, middle_global, *_, last_global = (
         layer for layer in range(text.num_hidden_layers) if not text.uses_rope(layer)
     )
     before = llama.blocks[middle_global].hook_resid_pre
+    named, referred = (llama.blocks[layer + 1].hook_resid_pre for layer in (first_global, middle_global))
     routers = [llama.hook_points[f"blocks.{layer}.moe.hook_router_logits"] for layer in text.moe_layers]
-    watched = branch_attention(llama, batch, (first_global, last_global))
-    with watched as seen, batched_experts(llama), recorded([before, *routers]) as kept:
+    watched = branch_attention(llama, batch, (first_global, middle_global, last_global))
+    with watched as seen, batched_experts(llama), recorded([before, named, referred, *routers]) as kept:
         hidden = llama.hidden(
             batch.token_ids, positions=batch.positions, image_features=features if len(features) else None
         )
     answer, right = _answers(llama, hidden, batch)
     logits = [kept[router.name].float() for router in routers]
+    half = text.num_attention_heads // 2  # the other heads stay free
     real = batch.branch.flatten() >= 0
     balances, spreads = zip(*(_balance(some[real]) for some in logits), strict=True)
     return Answered(
         answer=answer,
         grounding=_grounding(seen[last_global], batch.grounded, batch.boxes, batch.prefix),
-        # half of the heads stay free
-        mention=_grounding(
-            seen[first_global][:, : text.num_attention_heads // 2],
-            batch.mentions,
-            batch.mentioned,
-            batch.prefix,
-        ),
+        mention=_grounding(seen[first_global][:, :half], batch.mentions, batch.mentioned, batch.prefix),
+        reference=_grounding(seen[middle_global][:, :half], batch.references, batch.referred, batch.prefix),
         counting=_counting(seen[last_global], batch),
         balance=torch.stack(balances).sum(),
         tongues=-shared_information(logits[len(logits) // 2], batch.language.flatten(), len(CODES)),
-        placing=place_head.loss(kept[before.name][:, : batch.prefix], batch),
+        placing=heads.place.loss(kept[before.name][:, : batch.prefix], batch),
+        naming=heads.mention.loss(kept[named.name], batch.mentions, batch.mention_labels)
+        + heads.reference.loss(kept[referred.name], batch.references, batch.reference_labels),
         right=right,
         spread=sum(spreads) / len(spreads),
     )

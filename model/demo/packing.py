@@ -17,7 +17,7 @@ from torch import Tensor
 
 from model.demo.company import Finder, company
 from model.demo.languages import CODES
-from model.demo.pictures import CELLS, Picture, PictureStore
+from model.demo.pictures import CELLS, LABELS, Picture, PictureStore, label
 from model.demo.questions import KINDS, SHARES, ask, converse
 from model.demo.scenes import HELD_OUT_PAIRS
 from model.demo.turns import Pointer, Turn
@@ -48,6 +48,10 @@ class Batch:
     boxes: Tensor  # bool [G, P], the prefix tokens that show those things
     mentions: Tensor  # [M, 2], row and token where a question has named things
     mentioned: Tensor  # bool [M, P]
+    mention_labels: Tensor  # [M, 6], what LABELS lists where one thing alone is meant, else -1
+    references: Tensor  # [N, 2], row and token where a question has named a picture by its number
+    referred: Tensor  # bool [N, P], the tokens of the things in it
+    reference_labels: Tensor  # [N, 6], where it shows one thing alone
     counting: Tensor  # [C, 2], row and token that predict a number of things
     counted: Tensor  # bool [C, MOST_THINGS, P], the tokens of each thing in the whole picture
     image: Tensor  # [B, P], the 0-based picture that a patch belongs to, -1 elsewhere
@@ -76,6 +80,10 @@ class _Notes:
     boxes: list[np.ndarray] = field(default_factory=list)
     mentions: list[tuple[int, int]] = field(default_factory=list)
     mentioned: list[np.ndarray] = field(default_factory=list)
+    mention_labels: list[tuple[int, ...]] = field(default_factory=list)
+    references: list[tuple[int, int]] = field(default_factory=list)
+    referred: list[np.ndarray] = field(default_factory=list)
+    reference_labels: list[tuple[int, ...]] = field(default_factory=list)
     counting: list[tuple[int, int]] = field(default_factory=list)
     counted: list[np.ndarray] = field(default_factory=list)
 
@@ -139,6 +147,10 @@ class Packer:
             boxes=shown(notes.boxes),
             mentions=places(notes.mentions),
             mentioned=shown(notes.mentioned),
+            mention_labels=torch.tensor(notes.mention_labels).view(-1, len(LABELS)),
+            references=places(notes.references),
+            referred=shown(notes.referred),
+            reference_labels=torch.tensor(notes.reference_labels).view(-1, len(LABELS)),
             counting=places(notes.counting),
             counted=shown(notes.counted, MOST_THINGS),
             image=torch.from_numpy(image),
@@ -251,12 +263,21 @@ class Packer:
                     if pointer.start < end and (token == 0 or ends[token - 1] < pointer.end) and box.any():
                         notes.grounded.append((number, first + token))
                         notes.boxes.append(box)
-        for pointer in turn.mentions:
-            token = next(i for i, end in enumerate(question_ends) if end >= pointer.end)
-            box = self._box(row, pointer, prefix, whole=False)
-            if box.any():
-                notes.mentions.append((number, at + begin + token))
-                notes.mentioned.append(box)
+        kinds = (
+            (turn.mentions, notes.mentions, notes.mentioned, notes.mention_labels),
+            (turn.references, notes.references, notes.referred, notes.reference_labels),
+        )
+        for pointers, places, boxes, labels in kinds:
+            for pointer in pointers:
+                token = next(i for i, end in enumerate(question_ends) if end >= pointer.end)
+                box = self._box(row, pointer, prefix, whole=False)
+                if box.any():
+                    places.append((number, at + begin + token))
+                    boxes.append(box)
+                    (image, thing), *others = pointer.things
+                    content = row.pictures[image].content
+                    unclear = (-1,) * len(LABELS)
+                    labels.append(unclear if others else label(content.things[thing], content.size))
 
     def _box(self, row: _Row, pointer: Pointer, prefix: int, whole: bool) -> np.ndarray:
         """Bool [P]: the tokens that show what a word speaks of; `whole`: where the whole picture is seen.

@@ -145,6 +145,18 @@ def _draw_crowd(seed: tuple[int, ...], side: int) -> Scene:
     return draw_scene(seed, (side, side), content)
 
 
+def label(thing: Thing, size: tuple[int, int]) -> tuple[int, ...]:
+    """What LABELS lists for a thing in a picture of that size."""
+    return (
+        (*SHAPES, "digit").index(thing.shape),
+        tuple(COLOURS).index(thing.colour),
+        thing.digit,
+        ("small", None, "big").index(thing.size),
+        int(8 * thing.centre[0] / size[0]),
+        int(8 * thing.centre[1] / size[1]),
+    )
+
+
 def label_cells(things: tuple[Thing, ...], cut: TiledImage, side: int) -> tuple[np.ndarray, np.ndarray]:
     """What every cell shows: labels int8 [tiles, cells, 6] and covered cells bool [things, tiles * cells]."""
     count = len(cut.tiles)
@@ -171,14 +183,8 @@ def label_cells(things: tuple[Thing, ...], cut: TiledImage, side: int) -> tuple[
             inside[index, tile, row, column] = True
             seen = across.sum() * down.sum() * cell * cell / ((x1 - x0) * (y1 - y0))
             taken = labels[tile, row, column, 0] != NOTHING
-            whole = thumbnail or count == 1
-            named = (
-                (*SHAPES, "digit").index(thing.shape),
-                tuple(COLOURS).index(thing.colour),
-                thing.digit,
-                ("small", None, "big").index(thing.size),
-                int(8 * thing.centre[0] / width) if whole else -1,
-                int(8 * thing.centre[1] / height) if whole else -1,
-            )
+            named = label(thing, cut.size)
+            if not (thumbnail or count == 1):
+                named = (*named[:-2], -1, -1)
             labels[tile, row, column] = UNCLEAR if seen < 0.7 or taken else named
     return labels.reshape(count, CELLS**2, -1), inside.reshape(len(things), -1)

@@ -35,7 +35,7 @@ from tqdm import tqdm
 
 from model.checkpoint import load, save
 from model.demo.batched import plain_attention
-from model.demo.losses import CellHead, PlaceHead, answer_losses
+from model.demo.losses import Heads, answer_losses
 from model.demo.optimizer import Optimizer, steps_by_muon
 from model.demo.packing import PREFIXES, Batch, Packer
 from model.demo.pictures import PictureStore, draw_store
@@ -57,12 +57,13 @@ class Recipe:
     see: SeeRecipe = field(default_factory=SeeRecipe)
     steps: int = 7200  # of the other stages together
     join_from: float = 0.9  # share of them after which the tower learns along
-    constant_until: float = 0.35  # share of them after which the rates fall
+    constant_until: float = 0.4  # share of them after which the rates fall
     muon_rate: float = 0.02
     adam_rate: float = 4e-3
     vision_scale: float = 0.3  # on the rates of the vision tower in the last stage
     grounding: float = 0.4  # weight of the attention terms on answers
-    mention: float = 0.2  # weight of the attention term on questions
+    mention: float = 0.2  # weight of the attention terms on questions
+    naming: float = 0.2  # weight of reading the things that questions speak of, falling to nothing
     tongues: float = 0.03  # weight of the reward for experts that tell languages apart
     highest_rate: float = 1.0  # factor on both rates
     start_from: str | None = None  # a folder with a trained model
@@ -119,16 +120,16 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.llama = Llama4(self.processor.config).bfloat16().to(device)
         width = self.processor.config.text.hidden_size
-        self.head, self.place_head = (head(width).bfloat16().to(device) for head in (CellHead, PlaceHead))
+        self.heads = Heads.of_width(width).to(device, torch.bfloat16)
         self.store = draw_store(recipe.pictures, recipe.seed, IMAGES, workers)
         if recipe.start_from:
             self.llama.load_state_dict(load(recipe.start_from, dtype=torch.bfloat16)[0].state_dict())
         else:
             seen = run / "see.safetensors"
-            learn_to_see(self.llama, self.head, self.store, recipe.see, recipe.seed, seen)
-        heads = {"head": self.head, "place_head": self.place_head}
+            learn_to_see(self.llama, self.heads.cell, self.store, recipe.see, recipe.seed, seen)
         named = [*self.llama.named_parameters()]
-        named += [(f"{key}.{name}", p) for key, head in heads.items() for name, p in head.named_parameters()]
+        for kind, head in vars(self.heads).items():
+            named += [(f"head.{kind}.{name}", parameter) for name, parameter in head.named_parameters()]
         self.optimizer = Optimizer(named, steps_by_muon)
         without_pixels = PictureStore(self.store.pictures, *(torch.empty(0) for _ in range(4)))
         self.prepared = Prepared(recipe.seed, Packer(self.processor.tokenizer, without_pixels))
@@ -145,14 +146,15 @@ class Trainer:
             with plain_attention(self.llama):
                 features = self.llama.image_features(self._pixels(batch.tiles))
                 if len(batch.tiles):
-                    naming = self.head.loss(features, self.store.labels[batch.tiles].to(device))[0]
+                    naming = self.heads.cell.loss(features, self.store.labels[batch.tiles].to(device))[0]
         else:
             features = self._all_features()[batch.tiles.to(device)]
         batch = batch.to(device)
-        went = answer_losses(self.llama, self.place_head, batch, features)
+        went = answer_losses(self.llama, self.heads, batch, features)
         loss = went.answer + went.balance + self.recipe.tongues * went.tongues
         loss = loss + self.recipe.grounding * (went.grounding + went.counting)
-        loss = loss + self.recipe.mention * went.mention + (1 - done) * (0.5 * went.placing + 0.3 * naming)
+        loss = loss + self.recipe.mention * (went.mention + went.reference)
+        loss = loss + (1 - done) * (0.5 * went.placing + 0.3 * naming + self.recipe.naming * went.naming)
         loss.backward()
         rate = self._rate(done)
         slow = self.recipe.vision_scale
@@ -171,6 +173,8 @@ class Trainer:
             "right": float(went.right.float().mean()),
             "look": float(went.grounding.detach()),
             "named": float(went.mention.detach()),
+            "refer": float(went.reference.detach()),
+            "know": float(went.naming.detach()),
             "tally": float(went.counting.detach()),
             "place": float(went.placing.detach()),
             "MI": -float(went.tongues.detach()),

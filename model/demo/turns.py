@@ -43,7 +43,11 @@ class Pointer:
 
 @dataclass(frozen=True)
 class Turn:
-    """One question with its answer. `pointers`: in the answer; `mentions`: in the question."""
+    """One question with its answer.
+
+    `pointers`: what the answer's words speak of. `mentions`: the names of things in the question.
+    `references`: the numbers of pictures in it, which speak of everything in the picture.
+    """
 
     meaning: Meaning
     language: str
@@ -51,6 +55,7 @@ class Turn:
     answer: str
     pointers: tuple[Pointer, ...] = ()
     mentions: tuple[Pointer, ...] = field(default=(), repr=False)
+    references: tuple[Pointer, ...] = field(default=(), repr=False)
 
     @property
     def kind(self) -> str:

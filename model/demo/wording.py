@@ -11,7 +11,7 @@ import numpy as np
 from model.demo.languages.language import Language
 from model.demo.meanings import matching, pick
 from model.demo.scenes import Content
-from model.demo.turns import ANYTHING, Meaning, Name, Pointer, Turn
+from model.demo.turns import ANYTHING, Meaning, Name, Place, Pointer, Turn
 
 _MARKS = " ?.!؟।"  # French has a space before its marks
 
@@ -48,7 +48,7 @@ def word(
     template = pick(rng, language.ask[meaning.way][split])
     where, image = _place(rng, meaning, len(scenes), language, split)
     slots = {"where": where, "image": image, "n": str(meaning.numbers[0]), "m": str(meaning.numbers[1])}
-    question, spoken_of = "", []
+    question, spoken_of, numbered = "", [], []
     for text, slot, form in _pieces(template):
         question += text
         if slot in ("thing", "other"):
@@ -57,6 +57,9 @@ def word(
             question += _words(language, name, form)
             spoken_of.append((start, len(question), name))
         elif slot:
+            number = meaning.numbers["nm".index(slot)] if slot in "nm" else meaning.image + 1
+            if str(number) in slots[slot]:
+                numbered.append((len(question) + slots[slot].index(str(number)), number - 1))
             question += slots[slot]
     question, moved = _manners(rng, question, language) if careless else (_capital(question), 0)
     mentions = []
@@ -68,7 +71,16 @@ def word(
         if things := matching(scenes, name):
             mentions.append(Pointer(start + moved, end + moved, things))
     answer, pointers = _answer(meaning, scenes, language)
-    return Turn(meaning, language.code, question, answer, pointers, tuple(mentions))
+    references = [Pointer(at + moved, at + moved + 1, _all_of(scenes, image)) for at, image in numbered]
+    if meaning.way == "odd":
+        everything = tuple(place for image in range(len(scenes)) for place in _all_of(scenes, image))
+        references.append(Pointer(len(question) - 1, len(question), everything))
+    return Turn(meaning, language.code, question, answer, pointers, tuple(mentions), tuple(references))
+
+
+def _all_of(scenes: Sequence[Content], image: int) -> tuple[Place, ...]:
+    # a chat may ask about a picture that nobody has shown
+    return tuple((image, index) for index in range(len(scenes[image].things))) if scenes else ()
 
 
 def say(rng: np.random.Generator, question: str, answer: str, language: Language) -> Turn:
