@@ -2,6 +2,7 @@
 
 import re
 import string
+from collections.abc import Iterator
 from itertools import product
 
 import pytest
@@ -10,13 +11,14 @@ from model.demo.languages import CODES, language
 from model.demo.languages.language import ANSWERS, CHAT, WAYS
 from model.demo.scenes import COLOURS, SHAPES
 
+MARKS = " ?.!؟।"
 SLOTS = {
-    **dict.fromkeys(WAYS, {"thing", "where"}),
-    **dict.fromkeys(("only_shape", "digit", "describe", "elsewhere"), {"where", "image"}),
-    **dict.fromkeys(("count", "exist"), {"thing", "where", "image"}),
-    **dict.fromkeys(("left_of", "right_of", "above", "below"), {"thing", "other", "where"}),
-    **dict.fromkeys(("same_shape", "same_colour"), {"n", "m"}),
-    **dict.fromkeys(("which", "another"), {"thing"}),
+    **{key: {"thing", "where"} for key in WAYS},
+    **{key: {"where", "image"} for key in ("only_shape", "digit", "describe", "elsewhere")},
+    **{key: {"thing", "where", "image"} for key in ("count", "exist")},
+    **{key: {"thing", "other", "where"} for key in ("left_of", "right_of", "above", "below")},
+    **{key: {"n", "m"} for key in ("same_shape", "same_colour")},
+    **{key: {"thing"} for key in ("which", "another")},
     "odd": set(),
 }
 NEEDED = {"same_shape": {"n", "m"}, "left_of": {"thing", "other"}, "which": {"thing"}, "exist": {"thing"}}
@@ -86,3 +88,43 @@ def test_names_of_things_differ(code):
     pairs = [("left", "right"), ("top", "bottom"), ("exist_yes", "exist_no"), ("same_yes", "same_no")]
     for one, other in [*pairs, ("relation_yes", "relation_no")]:
         assert tongue.answers[one] != tongue.answers[other]
+
+
+def bare(text: str) -> str:
+    """What is left of a question where neither capitals nor its mark matter."""
+    return text.lower().rstrip(MARKS).removeprefix("¿")
+
+
+def asked(tongue, split: str) -> Iterator[str]:
+    """Every question of a split, about a few things, in one picture and in one of several."""
+    names = [("circle", "red", None), ("star", None, None), ("digit", "blue", "big"), (None, "pink", None)]
+    names = [tongue.named(*name) for name in (*names, (None, None, None))]
+    for several in (False, True):
+        wheres, images = (tongue.in_numbered, tongue.numbered) if several else (tongue.in_only, tongue.only)
+        places = list(product(wheres[split], images[split]))
+        for ways in tongue.ask.values():
+            for template, (where, image), number in product(ways[split], places, range(len(names))):
+                slots = {"where": where.format(n=2), "image": image.format(n=2), "n": 1, "m": 3}
+                yield template.format(thing=names[number], other=names[number - 1], **slots)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_no_question_of_the_tests_is_asked_in_training_not_even_behind_a_polite_word(code):
+    tongue = language(code)
+    training = set()
+    for text in asked(tongue, "train"):
+        training |= {bare(text), *(bare(before + text) for before in tongue.before)}
+        training |= {bare(bare(text) + after) for after in tongue.after}
+    assert not [text for text in asked(tongue, "test") if bare(text) in training]
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_no_talk_of_the_tests_is_heard_in_training(code):
+    chat = language(code).chat.values()
+    heard = {bare(text) for ways, _ in chat for text in ways.train}
+    assert not [text for ways, _ in chat for text in ways.test if bare(text) in heard]
+
+
+def test_a_language_that_is_not_spoken_is_refused_by_name():
+    with pytest.raises(ValueError, match="'nl' is unknown"):
+        language("nl")
