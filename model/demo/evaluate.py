@@ -49,10 +49,10 @@ class Plan:
 
     per_cell: int = 24
     digits: int | None = None  # all
-    painted: int = 72  # per type
+    painted: int = 60  # per type
     watched: int = 4  # dialogues per type and language, in other pictures than those that are asked about
-    rivals: int = 240  # dialogues that models with random weights are shown
-    variants: int = 6  # dialogues per type and language
+    rivals: int = 160  # dialogues that models with random weights are shown
+    variants: int = 5  # dialogues per type and language
     agreement: int = 1  # the same
     kinds: tuple[str, ...] = KINDS
     languages: tuple[str, ...] = CODES
@@ -131,8 +131,6 @@ def _begin(folder: str) -> None:
 
 @cache
 def _model(folder: str, form: str | None) -> tuple[Llama4, Processor]:
-    if form == "bf16":
-        return load(folder, dtype=torch.bfloat16)
     return load(folder, quantize=form)
 
 
@@ -229,9 +227,7 @@ def main(arguments: list[str] | None = None) -> None:
     seed = chosen.seed if chosen.seed is not None else secrets.randbelow(2**31) if chosen.quick else 0
     plan = QUICK if chosen.quick else Plan()
     if chosen.per_cell:
-        plan = Plan(
-            **vars(plan) | {"per_cell": chosen.per_cell, "variants": min(plan.variants, chosen.per_cell)}
-        )
+        plan = replace(plan, per_cell=chosen.per_cell, variants=min(plan.variants, chosen.per_cell))
     report = evaluate(chosen.model, plan, seed, chosen.workers)
     print(table(report))
     if chosen.json:

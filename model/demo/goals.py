@@ -32,6 +32,12 @@ GOALS = (
     Goal(
         "expert and modality: bits, times the null, least layer", "routing.modality_times_null", 2, form=".1f"
     ),
+    Goal(
+        "expert and language: bits over random routers, best layer",
+        "routing.language_over_random_routers",
+        0.0,
+        form=".2f",
+    ),
     Goal("FP8 experts: change of accuracy", "variants.fp8.difference", -0.01, form="+.1%"),
     Goal("int4 experts: change of accuracy", "variants.int4.difference", -0.01, form="+.1%"),
     Goal(

@@ -13,6 +13,7 @@ from model.demo.languages import CODES
 from model.demo.questions import KINDS
 
 _ENGLISH = "en"
+_ENOUGH = 10  # questions; of fewer the worst is an accident
 
 
 def tally(outcomes: Iterable[Outcome]) -> dict:
@@ -111,6 +112,7 @@ def _worst_cell(cells: dict[str, dict[str, dict]]) -> dict:
         (row["accuracy"], KINDS.index(kind), kind, code, row["count"])
         for kind, rows in cells.items()
         for code, row in rows.items()
+        if row["count"] >= _ENOUGH
     ]
     if not every:
         return {}

@@ -16,7 +16,6 @@ from model.llama4 import Llama4
 from model.processor import Processor
 
 FORMS = {
-    "bf16": "weights and arithmetic in bfloat16; everywhere else weights in bfloat16, arithmetic in float32",
     "fp8": "routed experts in FP8, one scale a row",
     "int4": "routed and shared experts in int4, groups of 128",
 }
