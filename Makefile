@@ -5,6 +5,7 @@
 #   make quick    the tests that need neither a browser nor more than five seconds
 #   make format   let ruff lay out and mend the code
 #   make bench    the benchmarks of the model core
+#   make kernels-check   compile every Triton kernel for three generations of cards; needs no card
 #   make install  only install; make install-test adds the test tools
 #   make clean    remove .venv and every cache
 # PYTHON=python3.12 chooses the interpreter (3.11 or newer). On Linux the package index holds PyTorch
@@ -27,7 +28,7 @@ define step
 mend it and give the same command again." >&2; exit 1; }
 endef
 
-.PHONY: help chat lab test quick lint test-js format bench install install-test clean
+.PHONY: help chat lab test quick lint test-js format bench kernels-check install install-test clean
 .DELETE_ON_ERROR:
 
 help:
@@ -68,7 +69,10 @@ format: install-test
 	@$(RUN) -m ruff check --fix .
 
 bench: install-test
-	@$(RUN) benchmarks/core.py $(ARGS)
+	@$(RUN) -m benchmarks.core $(ARGS)
+
+kernels-check: install
+	@$(RUN) -m benchmarks.compile_kernels $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache

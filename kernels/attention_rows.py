@@ -5,8 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from kernels.backend import Backend, pick
 
-def attention_rows(query: Tensor, key: Tensor, scale: float, allowed: Tensor | None = None) -> Tensor:
+
+def attention_rows(
+    query: Tensor,
+    key: Tensor,
+    scale: float,
+    allowed: Tensor | None = None,
+    backend: Backend | None = None,
+) -> Tensor:
     """Softmax rows of grouped-query attention, computed in float32.
 
     Args:
@@ -14,10 +22,23 @@ def attention_rows(query: Tensor, key: Tensor, scale: float, allowed: Tensor | N
         key: [batch, kv_heads, keys, width]; head h reads kv head `h // (heads // kv_heads)`.
         scale: factor on the dot products.
         allowed: bool, broadcastable to [batch, heads, rows, keys]; None allows every key.
+        backend: who computes; None chooses.
 
     Returns:
         [batch, heads, rows, keys] float32; every row sums to one.
+
+    Raises:
+        BackendUnavailable: the backend that was asked for cannot serve these tensors.
     """
+    if pick(backend, query, key) == "triton":
+        from kernels import attention_rows_triton  # slow to import, and not to be had everywhere
+
+        return attention_rows_triton.attention_rows(query, key, scale, allowed)
+    return attention_rows_reference(query, key, scale, allowed)
+
+
+def attention_rows_reference(query: Tensor, key: Tensor, scale: float, allowed: Tensor | None) -> Tensor:
+    """The definition of `attention_rows`."""
     batch, heads, rows, width = query.shape
     kv_heads = key.shape[1]
     grouped = query.float().reshape(batch, kv_heads, (heads // kv_heads) * rows, width)

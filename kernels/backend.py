@@ -17,8 +17,13 @@ class BackendUnavailable(RuntimeError):
     """The implementation that was asked for cannot serve this call; says why, and which one can."""
 
 
-def pick(wanted: Backend | None, *tensors: Tensor) -> Backend:
+def pick(wanted: Backend | None, *tensors: Tensor, obstacle: str | None = None) -> Backend:
     """`wanted` if it can serve these tensors, or, if None, the fastest that can.
+
+    Args:
+        wanted: what the caller asked for.
+        tensors: what it is to compute with.
+        obstacle: what keeps Triton from serving the call, if the caller knows of something.
 
     Raises:
         BackendUnavailable: `wanted` cannot; the message says why.
@@ -28,7 +33,7 @@ def pick(wanted: Backend | None, *tensors: Tensor) -> Backend:
         return wanted
     if wanted not in (None, "triton"):
         raise ValueError(f"backend={wanted!r}: expected 'torch', 'triton' or None")
-    obstacle = _obstacle(tensors, wanted)
+    obstacle = obstacle or _obstacle(tensors, wanted)
     if wanted and obstacle:
         raise BackendUnavailable(f"backend='triton' {obstacle}; backend='torch' can serve this call")
     return "torch" if obstacle else "triton"

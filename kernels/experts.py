@@ -16,8 +16,8 @@ from torch.nn import functional as F
 
 from kernels import cpu
 from kernels.backend import Backend, pick
-from kernels.fp8 import BlockScaled
-from kernels.linear import Weight, fast_on_cpu, linear_reference, parts, refuse_triton
+from kernels.linear import Weight, fast_on_cpu, lacks_kernel, linear_reference, parts
+from kernels.routing import sort_pairs
 
 # up to here a loop over single rows beats sorting them (a decoding step of a small batch)
 FEW_ROWS = 4
@@ -40,7 +40,7 @@ def routed_swiglu(
     Args:
         x: [rows, model] inputs.
         gate_up: [experts, 2*width, model], gate rows first, then up rows.
-        down: [experts, model, width], in the same format.
+        down: [experts, model, width].
         rows: [pairs] int64, the row of each (row, expert) pair.
         experts: [pairs] int64, its expert.
         gates: [pairs] in x's dtype; multiplies the expert's input.
@@ -52,20 +52,24 @@ def routed_swiglu(
     Raises:
         BackendUnavailable: the backend that was asked for cannot serve these tensors.
     """
-    if isinstance(gate_up, BlockScaled):
-        refuse_triton(backend, gate_up)
-        backend = "torch"
-    if pick(backend, x, gates, *parts(gate_up), *parts(down)) == "triton":
+    tensors = x, gates, *parts(gate_up), *parts(down)
+    obstacle = lacks_kernel(gate_up) or lacks_kernel(down)
+    # a parameter is as plain as a tensor
+    if isinstance(gate_up, Tensor) != isinstance(down, Tensor) or (
+        not isinstance(gate_up, Tensor) and type(gate_up) is not type(down)
+    ):
+        obstacle = "takes both weights of an expert in the same format"
+    if pick(backend, *tensors, obstacle=obstacle) == "triton":
         from kernels import experts_triton  # slow to import, and not to be had everywhere
 
         return experts_triton.routed_swiglu(x, gate_up, down, rows, experts, gates)
     fast = fast_on_cpu(x, gate_up, down)
     if len(experts) <= FEW_ROWS:
         return _pair_by_pair(x, gate_up, down, rows, experts, gates, cpu.linear if fast else _slice)
-    order = torch.argsort(experts, stable=True)
+    order, offsets = sort_pairs(experts, len(parts(gate_up)[0]), backend="torch")
     sorted_rows = rows[order]
     inputs = x[sorted_rows] * gates[order, None]  # [pairs, model]
-    counts = torch.bincount(experts, minlength=len(parts(gate_up)[0])).tolist()
+    counts = offsets.diff().tolist()
     product = cpu.linear if fast else _unbound(gate_up, down)
     answers = torch.cat(
         [

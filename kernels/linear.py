@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kernels import cpu, fp8, int4
-from kernels.backend import Backend, BackendUnavailable, pick
+from kernels.backend import Backend, pick
 from kernels.fp8 import BlockScaled, RowScaled
 from kernels.int4 import GroupScaled
 
@@ -30,14 +30,9 @@ def linear(x: Tensor, w: Weight, backend: Backend | None = None) -> Tensor:
     Raises:
         BackendUnavailable: the backend that was asked for cannot serve these tensors.
     """
-    if isinstance(w, Tensor | BlockScaled):
-        # a plain product is PyTorch's own business, on every device
-        refuse_triton(backend, w)
-        chosen = "torch"
-    else:
-        chosen = pick(backend, x, *parts(w))
+    obstacle = "leaves plain products to PyTorch" if isinstance(w, Tensor) else lacks_kernel(w)
     rows = x.reshape(-1, x.shape[-1])
-    if chosen == "triton":
+    if pick(backend, x, *parts(w), obstacle=obstacle) == "triton":
         from kernels import linear_triton  # slow to import, and not to be had everywhere
 
         y = linear_triton.linear(rows, w)
@@ -55,12 +50,13 @@ def parts(w: Weight) -> tuple[Tensor, ...]:
     return (w.packed if isinstance(w, GroupScaled) else w.codes, w.scale)
 
 
-def refuse_triton(wanted: Backend | None, w: Weight) -> None:
-    """Say that there is no kernel for weights like `w`, if one is wanted."""
-    if wanted == "triton":
-        raise BackendUnavailable(
-            f"backend='triton' has no kernel for {type(w).__name__} weights here; backend='torch' serves them"
-        )
+def lacks_kernel(w: Weight) -> str | None:
+    """Why there is no Triton kernel for weights like `w`; None if there is one."""
+    if isinstance(w, BlockScaled):
+        return "has no kernel for FP8 with a scale a block"
+    if isinstance(w, GroupScaled) and (w.group < 32 or w.group & (w.group - 1)):
+        return f"needs int4 groups of 32 or a larger power of two, got {w.group}"
+    return None
 
 
 def fast_on_cpu(x: Tensor, *weights: Weight) -> bool:

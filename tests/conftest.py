@@ -35,6 +35,8 @@ CHROMIUM_FLAGS = [
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 ]
 
+NO_CARD = "needs a CUDA device"
+
 # a slow machine is no failure, and a red run is the same red run for everybody
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None)
@@ -60,7 +62,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
         if not torch.cuda.is_available():
             for item in for_a_card:
-                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+                item.add_marker(pytest.mark.skip(reason=NO_CARD))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name what only a card could have tested: it has not passed."""
+    skipped = terminalreporter.stats.get("skipped", ())
+    names = sorted(report.nodeid for report in skipped if NO_CARD in str(report.longrepr))
+    if names:
+        terminalreporter.section(f"had no GPU: {len(names)} tests")
+        for name in names:
+            terminalreporter.write_line(name)
 
 
 @pytest.fixture(autouse=True)

@@ -1,19 +1,33 @@
-"""Poisoned memory, for every kernel test."""
+"""Poisoned memory, for every kernel test; and where there is no card, Triton's interpreter."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 import torch
 
+# read when a kernel is defined, so it stands before the first import of one; what the interpreter computes
+# wrongly (bfloat16, casts to E4M3) is tested on a card alone
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
+
+
+@pytest.fixture
+def device() -> torch.device:
+    """A card, or the CPU, where Triton's kernels run in its interpreter."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
 
 @pytest.fixture
 def poisoned_empty(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """torch.empty hands out NaN, so an element that a kernel leaves unwritten is seen."""
+    """torch.empty hands out NaN and numbers out of range, so what a kernel leaves unwritten is seen."""
     plain = torch.empty
 
     def empty(*size: object, **kwargs: object) -> torch.Tensor:
         made = plain(*size, **kwargs)
-        return made.fill_(float("nan")) if made.is_floating_point() else made
+        if made.is_floating_point():
+            return made.fill_(float("nan"))
+        return made if made.dtype == torch.bool else made.fill_(torch.iinfo(made.dtype).max)
 
     monkeypatch.setattr(torch, "empty", empty)
     yield

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kernels import attention_rows
+from kernels.attention_rows import attention_rows_reference
 from tests.kernels.agreement import assert_agrees
 
 BATCH, WIDTH, SCALE = 2, 16, 0.25
@@ -62,6 +63,27 @@ def test_a_chosen_row_equals_that_row_of_all():
     for row in (0, 1, 40, 62):
         alone = attention_rows(query[:, :, row : row + 1], key, SCALE, causal(63, 63)[row : row + 1])
         assert_agrees(alone, every[:, :, row : row + 1])
+
+
+@pytest.mark.parametrize(("heads", "kv_heads"), [(8, 2), (5, 1), (3, 3)])
+@pytest.mark.parametrize(("rows", "keys"), [(1, 1), (1, 63), (5, 70)])
+@pytest.mark.parametrize("masked", [True, False], ids=["causal", "everything allowed"])
+@pytest.mark.usefixtures("poisoned_empty")
+def test_the_kernel_agrees_with_the_definition(heads, kv_heads, rows, keys, masked, device):
+    # heads behind tokens in memory, as a model's projections leave them
+    query = draw(BATCH, rows, heads, 40).to(device).transpose(1, 2)
+    key = draw(BATCH, keys, kv_heads, 40, seed=1).to(device).transpose(1, 2)
+    allowed = causal(rows, keys).to(device) if masked else None
+    answer = attention_rows(query, key, SCALE, allowed, backend="triton")
+    assert_agrees(answer, attention_rows_reference(query, key, SCALE, allowed))
+
+
+@pytest.mark.gpu
+def test_the_kernel_agrees_in_bfloat16_at_a_context_of_thousands():
+    query, key = (draw(1, n, k, 128, seed=n).cuda().bfloat16() for n, k in ((40, 1), (8, 5000)))
+    assert_agrees(
+        attention_rows(query, key, SCALE, backend="triton"), attention_rows_reference(query, key, SCALE, None)
+    )
 
 
 def test_heads_read_the_keys_of_their_own_group():
