@@ -105,7 +105,7 @@ def _region(region: str, development: Sequence[Look], test: Sequence[Look], head
     chance = _even(test, region, lambda look: look.on)
     energy = np.asarray([_energy(look, matrix @ look.word.weights, region) for look in test])
     even = _even(test, region, lambda look: look.inside)
-    low, high = wilson(hit.sum(), len(hit))
+    low, high = wilson(float(hit.sum()), len(hit))
     rightly = [number for number, look in enumerate(test) if look.word.right]
     blind = {"centre": middle_blob, "mean_map": mean_map_of(development, matrix)}
     return {
