@@ -54,7 +54,7 @@ def _sides(one: str, other: str) -> Split:
             f"ช่วยบอกหน่อยว่า{{thing:bare}}{{where}} อยู่ด้าน{one}หรือด้าน{other}",
         ),
         (
-            f"{{thing:bare}}อยู่ด้าน{other}หรือด้าน{one}{{where}}",
+            f"{other}หรือ{one} {{thing:bare}}{{where}} อยู่ด้านไหน",
             f"ช่วยบอกหน่อยว่า{{thing:bare}}{{where}} อยู่ด้านไหน {other}หรือ{one}",
         ),
     )
