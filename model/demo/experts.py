@@ -86,7 +86,13 @@ def measure_experts(
 
 
 def count_experts(watched: Sequence[Watched], seed: int = 0) -> dict:
-    """The report of `measure_experts` without the model with random weights."""
+    """The report of `measure_experts` without the model with random weights.
+
+    Raises:
+        ValueError: no dialogues.
+    """
+    if not watched:
+        raise ValueError("there is no dialogue to count experts in")
     experts, moe_layers = watched[0].experts, watched[0].moe_layers
     chosen = np.concatenate([dialogue.tokens.experts for dialogue in watched], axis=1)  # [M, N]
     at_random = np.concatenate([dialogue.tokens.at_random for dialogue in watched], axis=2)  # [R, M, N]
