@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from model.demo.batched import batched_experts, branch_attention
 from model.demo.company import MOST_PICTURES
 from model.demo.languages import CODES
+from model.demo.named import PAIR_LABELS
 from model.demo.packing import NO_LOSS, Batch
 from model.demo.pictures import LABELS, UNCLEAR
 from model.hooks import recorded
@@ -95,6 +96,21 @@ class ThingHead(nn.Linear):
         return total
 
 
+class PairHead(nn.Linear):
+    """A throw-away reader of the text part's words: how do the two things that have been named compare?"""
+
+    def __init__(self, width: int):
+        super().__init__(width, len(PAIR_LABELS))
+
+    def loss(self, residual: Tensor, words: Tensor, labels: Tensor) -> Tensor:
+        """Loss for the residual stream [B, T, width] at `words` [L, 2]; `labels` [L, 4], -1 for unknown."""
+        read = self(rms_normalize(residual[words[:, 0], words[:, 1]], 1e-5)).float()
+        known = labels >= 0
+        if not known.any():
+            return read.sum() * 0
+        return F.binary_cross_entropy_with_logits(read[known], labels[known].float())
+
+
 @dataclass(frozen=True)
 class Heads:
     """The throw-away readers that training needs beside the model."""
@@ -103,11 +119,12 @@ class Heads:
     place: PlaceHead
     mention: ThingHead
     reference: ThingHead
+    pair: PairHead
 
     @classmethod
     def of_width(cls, width: int) -> Heads:
         """Fresh ones for a model of that width."""
-        return cls(CellHead(width), PlaceHead(width), ThingHead(width), ThingHead(width))
+        return cls(CellHead(width), PlaceHead(width), ThingHead(width), ThingHead(width), PairHead(width))
 
     def to(self, *how: object) -> Heads:
         """In place, as `nn.Module.to`."""
@@ -129,6 +146,7 @@ class Answered:
     tongues: Tensor
     placing: Tensor
     naming: Tensor  # of the things that questions speak of
+    comparing: Tensor  # of two of them
     right: Tensor  # bool [Q], every token of the answer right
     spread: float  # coefficient of variation of the experts' load, mean over layers
 
@@ -143,7 +161,9 @@ def answer_losses(llama: Llama4, heads: Heads, batch: Batch, features: Tensor) -
     named, referred = (llama.blocks[layer + 1].hook_resid_pre for layer in (first_global, middle_global))
     routers = [llama.hook_points[f"blocks.{layer}.moe.hook_router_logits"] for layer in text.moe_layers]
     watched = branch_attention(llama, batch, (first_global, middle_global, last_global))
-    with watched as seen, batched_experts(llama), recorded([before, named, referred, *routers]) as kept:
+    compared = llama.blocks[last_global].hook_resid_pre
+    reading = recorded([before, named, referred, compared, *routers])
+    with watched as seen, batched_experts(llama), reading as kept:
         hidden = llama.hidden(
             batch.token_ids, positions=batch.positions, image_features=features if len(features) else None
         )
@@ -163,6 +183,7 @@ def answer_losses(llama: Llama4, heads: Heads, batch: Batch, features: Tensor) -
         placing=heads.place.loss(kept[before.name][:, : batch.prefix], batch),
         naming=heads.mention.loss(kept[named.name], batch.mentions, batch.mention_labels)
         + heads.reference.loss(kept[referred.name], batch.references, batch.reference_labels),
+        comparing=heads.pair.loss(kept[compared.name], batch.pairs, batch.pair_labels),
         right=right,
         spread=sum(spreads) / len(spreads),
     )

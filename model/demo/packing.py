@@ -17,7 +17,8 @@ from torch import Tensor
 
 from model.demo.company import Finder, company
 from model.demo.languages import CODES
-from model.demo.pictures import CELLS, LABELS, Picture, PictureStore, label
+from model.demo.named import PAIR_LABELS, compare, meant, pair
+from model.demo.pictures import CELLS, LABELS, Picture, PictureStore
 from model.demo.questions import KINDS, SHARES, ask, converse
 from model.demo.scenes import HELD_OUT_PAIRS
 from model.demo.turns import Pointer, Turn
@@ -51,7 +52,9 @@ class Batch:
     mention_labels: Tensor  # [M, 6], what LABELS lists where one thing alone is meant, else -1
     references: Tensor  # [N, 2], row and token where a question has named a picture by its number
     referred: Tensor  # bool [N, P], the tokens of the things in it
-    reference_labels: Tensor  # [N, 6], where it shows one thing alone
+    reference_labels: Tensor  # [N, 6], where it shows one thing alone; of the odd one out where all are meant
+    pairs: Tensor  # [L, 2], row and token where a question has named the second of two things or pictures
+    pair_labels: Tensor  # [L, 4], PAIR_LABELS of the two: 1, 0, or -1 for unknown
     counting: Tensor  # [C, 2], row and token that predict a number of things
     counted: Tensor  # bool [C, MOST_THINGS, P], the tokens of each thing in the whole picture
     image: Tensor  # [B, P], the 0-based picture that a patch belongs to, -1 elsewhere
@@ -84,6 +87,8 @@ class _Notes:
     references: list[tuple[int, int]] = field(default_factory=list)
     referred: list[np.ndarray] = field(default_factory=list)
     reference_labels: list[tuple[int, ...]] = field(default_factory=list)
+    pairs: list[tuple[int, int]] = field(default_factory=list)
+    pair_labels: list[tuple[int, ...]] = field(default_factory=list)
     counting: list[tuple[int, int]] = field(default_factory=list)
     counted: list[np.ndarray] = field(default_factory=list)
 
@@ -151,6 +156,8 @@ class Packer:
             references=places(notes.references),
             referred=shown(notes.referred),
             reference_labels=torch.tensor(notes.reference_labels).view(-1, len(LABELS)),
+            pairs=places(notes.pairs),
+            pair_labels=torch.tensor(notes.pair_labels).view(-1, len(PAIR_LABELS)),
             counting=places(notes.counting),
             counted=shown(notes.counted, MOST_THINGS),
             image=torch.from_numpy(image),
@@ -263,21 +270,24 @@ class Packer:
                     if pointer.start < end and (token == 0 or ends[token - 1] < pointer.end) and box.any():
                         notes.grounded.append((number, first + token))
                         notes.boxes.append(box)
+        contents = [picture.content for picture in row.pictures]
         kinds = (
             (turn.mentions, notes.mentions, notes.mentioned, notes.mention_labels),
             (turn.references, notes.references, notes.referred, notes.reference_labels),
         )
         for pointers, places, boxes, labels in kinds:
             for pointer in pointers:
-                token = next(i for i, end in enumerate(question_ends) if end >= pointer.end)
+                token = at + begin + next(i for i, end in enumerate(question_ends) if end >= pointer.end)
                 box = self._box(row, pointer, prefix, whole=False)
                 if box.any():
-                    places.append((number, at + begin + token))
+                    places.append((number, token))
                     boxes.append(box)
-                    (image, thing), *others = pointer.things
-                    content = row.pictures[image].content
-                    unclear = (-1,) * len(LABELS)
-                    labels.append(unclear if others else label(content.things[thing], content.size))
+                    labels.append(meant(contents, turn, pointer))
+        if compared := pair(turn):
+            first, second, pointer = compared
+            token = at + begin + next(i for i, end in enumerate(question_ends) if end >= pointer.end)
+            notes.pairs.append((number, token))
+            notes.pair_labels.append(compare(contents, first, second))
 
     def _box(self, row: _Row, pointer: Pointer, prefix: int, whole: bool) -> np.ndarray:
         """Bool [P]: the tokens that show what a word speaks of; `whole`: where the whole picture is seen.

@@ -55,8 +55,8 @@ class Recipe:
     seed: int = 5
     pictures: int = 20_000
     see: SeeRecipe = field(default_factory=SeeRecipe)
-    steps: int = 7200  # of the other stages together
-    join_from: float = 0.9  # share of them after which the tower learns along
+    steps: int = 7000  # of the other stages together
+    join_from: float = 0.93  # share of them after which the tower learns along
     constant_until: float = 0.4  # share of them after which the rates fall
     muon_rate: float = 0.02
     adam_rate: float = 4e-3
@@ -64,6 +64,7 @@ class Recipe:
     grounding: float = 0.4  # weight of the attention terms on answers
     mention: float = 0.2  # weight of the attention terms on questions
     naming: float = 0.2  # weight of reading the things that questions speak of, falling to nothing
+    comparing: float = 0.3  # weight of reading how two named things compare
     tongues: float = 0.03  # weight of the reward for experts that tell languages apart
     highest_rate: float = 1.0  # factor on both rates
     start_from: str | None = None  # a folder with a trained model
@@ -155,6 +156,7 @@ class Trainer:
         loss = loss + self.recipe.grounding * (went.grounding + went.counting)
         loss = loss + self.recipe.mention * (went.mention + went.reference)
         loss = loss + (1 - done) * (0.5 * went.placing + 0.3 * naming + self.recipe.naming * went.naming)
+        loss = loss + self.recipe.comparing * went.comparing
         loss.backward()
         rate = self._rate(done)
         slow = self.recipe.vision_scale
@@ -175,6 +177,7 @@ class Trainer:
             "named": float(went.mention.detach()),
             "refer": float(went.reference.detach()),
             "know": float(went.naming.detach()),
+            "pair": float(went.comparing.detach()),
             "tally": float(went.counting.detach()),
             "place": float(went.placing.detach()),
             "MI": -float(went.tongues.detach()),
