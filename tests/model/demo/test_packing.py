@@ -7,7 +7,7 @@ import torch
 from model.demo.batched import branch_attention
 from model.demo.languages import CODES
 from model.demo.packing import MOST_THINGS, NO_LOSS, PREFIXES, Packer
-from model.demo.pictures import Picture, PictureStore, label_cells
+from model.demo.pictures import LABELS, Picture, PictureStore, label_cells
 from model.demo.questions import KINDS, converse
 from model.demo.scenes import Content, draw_scene
 from model.demo.shape import IMAGES
@@ -116,14 +116,33 @@ def test_targets_spell_the_answers_and_the_end_of_turn(processor, batch):
 def test_words_about_things_and_questions_that_name_them_point_at_patches(processor, batch):
     patch = processor.config.image_token_index
     assert len(batch.grounded) > 20 and len(batch.mentions) > 20
-    for places, boxes in ((batch.grounded, batch.boxes), (batch.mentions, batch.mentioned)):
+    pairs = (
+        (batch.grounded, batch.boxes),
+        (batch.mentions, batch.mentioned),
+        (batch.references, batch.referred),
+    )
+    for places, boxes in pairs:
         for (row, token), box in zip(places.tolist(), boxes, strict=True):
             assert box.any() and (batch.token_ids[row, : batch.prefix][box] == patch).all()
             assert token >= batch.prefix and batch.branch[row, token] > 0
     for row, token in batch.grounded.tolist():
         assert batch.targets[row, token] != NO_LOSS
-    for row, token in batch.mentions.tolist():
+    for row, token in [*batch.mentions.tolist(), *batch.references.tolist()]:
         assert batch.targets[row, token] == NO_LOSS and batch.language[row, token] >= 0
+
+    assert batch.mention_labels.shape == (len(batch.mentions), len(LABELS))
+    assert (batch.mention_labels[:, 0] >= 0).any() and (batch.mention_labels[:, 0] < 0).any()
+
+
+def test_a_pictures_number_points_into_that_picture(batch):
+    assert len(batch.references) > 5
+    for (row, _), box, label in zip(
+        batch.references.tolist(), batch.referred, batch.reference_labels, strict=True
+    ):
+        pictures = set(batch.image[row][box].tolist())
+        # the odd one out is looked for in all of them
+        assert len(pictures) == 1 or pictures == set(range(int(batch.image[row].max()) + 1))
+        assert len(pictures) == 1 or label[0] == -1
 
 
 def test_what_is_counted_is_marked_thing_by_thing_in_the_whole_picture(processor, batch):

@@ -1,5 +1,6 @@
 """Words say what was meant: questions by their templates, and marks on the words that speak of things."""
 
+import re
 from itertools import product
 
 import numpy as np
@@ -113,6 +114,24 @@ def form_of(tongue, name, way: str, spoken: str) -> str | None:
     ]
     forms = {piece.partition("}")[0].partition(":")[2] for piece in pieces}
     return next((form for form in forms if tongue.phrase(*name, form).lower() == spoken.lower()), None)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_pictures_number_speaks_of_everything_in_the_picture(code, meanings):
+    tongue, rng, seen = language(code), np.random.default_rng(5), 0
+    for meaning, scenes in meanings:
+        turn = word(rng, meaning, scenes, tongue, "train")
+        everything = [{(image, n) for n in range(len(scene.things))} for image, scene in enumerate(scenes)]
+        if meaning.way == "odd":
+            (last,) = turn.references
+            assert last.end == len(turn.question) and set(last.things) == set().union(*everything)
+            continue
+        numbers = re.findall(r"\d", turn.question)
+        assert [turn.question[mark.start : mark.end] for mark in turn.references] == numbers
+        for mark, number in zip(turn.references, numbers, strict=True):
+            assert set(mark.things) == everything[int(number) - 1]
+        seen += len(numbers)
+    assert seen > 60
 
 
 @pytest.mark.parametrize("code", CODES)
