@@ -70,14 +70,17 @@ def measure_experts(
         processor: its processor.
         samples: held-out dialogues.
         seed: of the shuffles and of the model with random weights.
-        watched: what `watch` gave for the samples, if that was done already.
+        watched: what `watch` gave for the samples, if that was done already; then no bar is shown.
         rivals: so many of the samples are also shown to a model with random weights; 0: none.
     """
+    bars = watched is None
     watched = watch(llama, processor, samples) if watched is None else watched
     report = count_experts(watched, seed)
     if rivals:
         other = untrained(llama, seed, sees=False)
-        blind = count_experts(watch(other, processor, some(samples, rivals, seed), note="untrained"), seed)
+        blind = count_experts(
+            watch(other, processor, some(samples, rivals, seed), note="untrained" if bars else ""), seed
+        )
         for layer, numbers in report["layers"].items():
             for name, own in numbers["information"].items():
                 if theirs := blind["layers"][layer]["information"].get(name):

@@ -56,14 +56,15 @@ def measure_looking(
         processor: its processor.
         samples: held-out dialogues.
         seed: of the halves and of the models with random weights.
-        watched: what `watch` gave for the samples, if that was done already.
+        watched: what `watch` gave for the samples, if that was done already; then no bar is shown.
         rivals: so many of the samples are also shown to models with random weights; 0: none.
     """
+    bars = watched is None
     watched = watch(llama, processor, samples) if watched is None else watched
     report = look_at(watched, seed)
     for name, sees in (("untrained", False), ("untrained_text", True)) if rivals else ():
         other = untrained(llama, seed, sees)
-        blind = look_at(watch(other, processor, some(samples, rivals, seed), note=name), seed)
+        blind = look_at(watch(other, processor, some(samples, rivals, seed), note=name if bars else ""), seed)
         for region, numbers in report["regions"].items():
             if region in blind["regions"]:
                 numbers["baselines"][name] = blind["regions"][region]["hit"]

@@ -88,7 +88,9 @@ class Watched:
 def watch(
     llama: Llama4, processor: Processor, samples: Sequence[Sample], seed: int = 0, note: str = "watching"
 ) -> list[Watched]:
-    """Run the model on every dialogue with its true answers. `seed`: of the random routers.
+    """Run the model on every dialogue with its true answers.
+
+    seed: of the random routers. note: what the progress bar says; no bar where it is empty.
 
     Raises:
         ValueError: a text's tokens are not where the chat template puts them.
@@ -99,7 +101,8 @@ def watch(
         layer: torch.randn(ROUTERS, text.num_local_experts, text.hidden_size, generator=generator)
         for layer in text.moe_layers
     }
-    return [_watch(llama, processor, sample, rivals) for sample in tqdm(samples, desc=note, unit="dialogue")]
+    bar = tqdm(samples, desc=note, unit="dialogue", disable=not note)
+    return [_watch(llama, processor, sample, rivals) for sample in bar]
 
 
 def untrained(llama: Llama4, seed: int, sees: bool) -> Llama4:
