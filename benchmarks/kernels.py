@@ -73,6 +73,8 @@ class Bench:
     def __init__(self, device: torch.device, rounds: int, shape: Shape) -> None:
         self.device, self.rounds, self.shape = device, rounds, shape
         self.on_card = device.type == "cuda"
+        self.beyond_cache = 1 << (29 if self.on_card else 28)  # bytes that no cache holds
+        self.keys = 4096 if self.on_card else 1024  # of attention
 
     def draw(self, *size: int, dtype: torch.dtype = torch.bfloat16) -> Tensor:
         """Random numbers of the usual size."""
@@ -174,7 +176,7 @@ def linears(bench: Bench, rows: tuple[int, ...]) -> Iterator[Row]:
     """One linear of a dense MLP in every format; the peer is PyTorch's BF16 product."""
     outputs, inputs = 2 * bench.shape.inner, bench.shape.width
     # several, so that none of them waits in the cache
-    copies = max(2, (1 << (29 if bench.on_card else 28)) // (2 * outputs * inputs))
+    copies = max(2, bench.beyond_cache // (2 * outputs * inputs))
     plain = [bench.draw(outputs, inputs) for _ in range(copies)]
     weights = {form: [QUANTIZE[form](w) for w in plain] for form in ("fp8", "int4")}
     for count in rows:
@@ -222,9 +224,9 @@ def grouped(bench: Bench, experts: int, rows: int) -> Iterator[Row]:
     )
 
 
-def rows_of_attention(bench: Bench, keys: int) -> Iterator[Row]:
+def rows_of_attention(bench: Bench) -> Iterator[Row]:
     """One row of all heads, beside the fused attention of a decoding step and of a whole prompt."""
-    heads, groups, width = (40, 8, 128) if bench.on_card else (16, 4, 64)
+    heads, groups, width, keys = (40, 8, 128, bench.keys) if bench.on_card else (16, 4, 64, bench.keys)
     query, key = bench.draw(1, heads, keys, width), bench.draw(1, groups, keys, width)
     last = query[:, :, -1:]
 
@@ -255,7 +257,7 @@ def report(bench: Bench, only: str | None, json_path: Path | None) -> None:
     questions: dict[str, Callable[[], Iterator[Row]]] = {
         "experts": lambda: experts(bench, (1, 8, 64, 512, 4096) if bench.on_card else (1, 8, 256)),
         "linear": lambda: linears(bench, (1, 16, 512, 8192) if bench.on_card else (1, 16, 256)),
-        "attention": lambda: rows_of_attention(bench, 4096 if bench.on_card else 1024),
+        "attention": lambda: rows_of_attention(bench),
     }
     if bench.on_card:
         questions["grouped"] = lambda: grouped(bench, 16, 512)

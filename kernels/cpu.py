@@ -43,7 +43,7 @@ def linear(x: Tensor, w: Tensor | RowScaled | BlockScaled | GroupScaled, expert:
         return _product(rounded, w.codes, expert, lambda: fp8.dequantize(one, x.dtype))
     if isinstance(w, GroupScaled):
         return _int4(x, w, expert)
-    if x.dtype == torch.bfloat16 and not w.requires_grad:
+    if x.dtype == torch.bfloat16 and not w.requires_grad and _blocked():
         return _product(x, w, expert, lambda: _one(w, expert))
     return F.linear(x, _one(w, expert))
 
@@ -64,7 +64,7 @@ def _blocked() -> bool:
 
 
 def _product(x: Tensor, owner: Tensor, expert: int | None, weight: Callable[[], Tensor]) -> Tensor:
-    """`x @ weight().T`, with the weight kept beside its owner in the form that multiplies fastest."""
+    """`x @ weight().T`, the weight kept beside its owner in the fastest form, if there is room."""
     blocked = x.dtype == torch.bfloat16 and _blocked()
 
     def make() -> tuple[Tensor, ...]:
@@ -73,10 +73,12 @@ def _product(x: Tensor, owner: Tensor, expert: int | None, weight: Callable[[], 
         return (torch.ops.mkldnn._reorder_linear_weight(made, 1) if blocked else made,)
 
     size = owner.shape[-2:].numel() * x.element_size()
-    (kept,) = KEPT.get(owner, (expert, x.dtype), size, make)
+    kept = KEPT.get(owner, (expert, x.dtype), size, make)
+    if kept is None:
+        return F.linear(x, weight())
     if blocked:
-        return torch.ops.mkldnn._linear_pointwise(x, kept, None, "none", [], "")
-    return F.linear(x, kept)
+        return torch.ops.mkldnn._linear_pointwise(x, kept[0], None, "none", [], "")
+    return F.linear(x, kept[0])
 
 
 def _int4(x: Tensor, w: GroupScaled, expert: int | None) -> Tensor:
@@ -91,5 +93,8 @@ def _int4(x: Tensor, w: GroupScaled, expert: int | None) -> Tensor:
         scale = one.scale.T.to(x.dtype)
         return packed, torch.stack([scale, torch.zeros_like(scale)], dim=-1)
 
-    packed, scales = KEPT.get(w.packed, (expert, x.dtype), one.packed.numel() + 4 * one.scale.numel(), make)
+    kept = KEPT.get(w.packed, (expert, x.dtype), one.packed.numel() + 4 * one.scale.numel(), make)
+    if kept is None:
+        return int4.linear(x, one)
+    packed, scales = kept
     return torch._weight_int4pack_mm_for_cpu(x, packed, one.group, scales)

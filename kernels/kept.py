@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
@@ -26,10 +25,12 @@ class Entry:
 
 
 class Kept:
-    """Things made from weights, within a budget of bytes; what was not used for longest goes first.
+    """Things made from weights, within a budget of bytes.
 
-    An entry ends with its weight, and is made anew when the weight was written to. (PyTorch counts writes,
-    except those through `.data`; whoever writes that way calls `clear`.)
+    When the budget is full nothing more is kept, and nothing is driven out: a model goes through its layers
+    in a circle, so whatever was driven out would be wanted again before anything else. An entry ends with its
+    weight, and is made anew when the weight was written to. (PyTorch counts writes, except those through
+    `.data`; whoever writes that way calls `clear`.)
 
     Args:
         budget: bytes; None takes half of the memory that is free when the first entry is made.
@@ -38,31 +39,28 @@ class Kept:
     def __init__(self, budget: int | None = None) -> None:
         self.budget = budget
         self.size = 0
-        self._entries: OrderedDict[tuple[int, Hashable], Entry] = OrderedDict()
+        self._entries: dict[tuple[int, Hashable], Entry] = {}
         # one that may be taken twice: the end of a weight may come while an entry is made
         self._lock = threading.RLock()
 
     def get(
         self, owner: Tensor, name: Hashable, size: int, make: Callable[[], tuple[Tensor, ...]]
-    ) -> tuple[Tensor, ...]:
-        """What was kept of `owner` under `name`; if nothing was, `make()`, of about `size` bytes."""
+    ) -> tuple[Tensor, ...] | None:
+        """What was kept of `owner` under `name`, else `make()`, of about `size` bytes; None without room."""
         key = (id(owner), name)
         version = 0 if owner.is_inference() else owner._version
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None and entry.owner() is owner and entry.version == version:
-                self._entries.move_to_end(key)
                 return entry.made
             self._drop(key)
-            made = make()
             if self.budget is None:
                 self.budget = available_memory() // 2
-            if size <= self.budget:
-                while self.size + size > self.budget:
-                    self._drop(next(iter(self._entries)))
-                gone = weakref.ref(owner, partial(self._ended, key))
-                self._entries[key] = Entry(gone, version, made, size)
-                self.size += size
+            if self.size + size > self.budget:
+                return None
+            made = make()
+            self._entries[key] = Entry(weakref.ref(owner, partial(self._ended, key)), version, made, size)
+            self.size += size
             return made
 
     def clear(self) -> None:

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from kernels import fp8, int4, linear, linear_reference
+from kernels import cpu, fp8, int4, linear, linear_reference
 from kernels.backend import BackendUnavailable
 from kernels.cpu import INT4_ROWS
-from kernels.kept import KEPT
+from kernels.kept import KEPT, Kept
 from tests.kernels.agreement import assert_agrees
 from tests.kernels.formats import QUANTIZED, in_format
 
@@ -57,6 +57,14 @@ def test_a_frozen_weight_that_is_edited_is_multiplied_as_it_now_is():
     stack.codes.view(torch.uint8).zero_()
     assert not linear(x, w).any()
     assert not linear(x, stack).any()
+
+
+@FORMATS
+def test_without_room_to_keep_anything_the_product_is_the_same(name, monkeypatch):
+    monkeypatch.setattr(cpu, "KEPT", Kept(budget=0))
+    w = in_format(name, draw(32, 64, seed=1), torch.bfloat16)
+    x = draw(3, 64).bfloat16()
+    assert_agrees(linear(x, w), linear_reference(x, w))
 
 
 def test_a_trained_weight_is_kept_in_no_second_form():
