@@ -54,6 +54,7 @@ class Plan:
     rivals: int = 160  # dialogues that models with random weights are shown
     variants: int = 5  # dialogues per type and language
     agreement: int = 1  # the same
+    timed: int = 12  # questions
     kinds: tuple[str, ...] = KINDS
     languages: tuple[str, ...] = CODES
 
@@ -108,7 +109,7 @@ def _paint(seed: int, per_kind: int, kinds: list[str], llama: Llama4, processor:
 
 def _watch(seed: int, plan: Plan, llama: Llama4, processor: Processor) -> dict:
     samples = plan.draw(plan.watched, seed)
-    watched = watch(llama, processor, samples)
+    watched = watch(llama, processor, samples, seed, note="")
     return {
         "grounding": measure_looking(llama, processor, samples, seed, watched, plan.rivals),
         "routing": measure_experts(llama, processor, samples, seed, watched, plan.rivals),
@@ -123,10 +124,11 @@ def _agree(seed: int, plan: Plan, llama: Llama4, processor: Processor) -> dict:
 _folder = ""
 
 
-def _begin(folder: str) -> None:
+def _begin(folder: str, threads: int | None = None) -> None:
     global _folder
     _folder = folder
-    torch.set_num_threads(1)
+    if threads:
+        torch.set_num_threads(threads)
 
 
 @cache
@@ -149,7 +151,7 @@ def results(todo: Iterable[Task], folder: str, workers: int) -> Iterator[tuple[i
                 (number, _work(task.run, task.form)) for number, task in enumerate(todo)
             )
         else:
-            pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (folder,))
+            pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (folder, 1))
             stack.enter_context(pool)
             stack.callback(pool.shutdown, cancel_futures=True)
             futures: dict[Future, int] = {
@@ -164,7 +166,7 @@ def results(todo: Iterable[Task], folder: str, workers: int) -> Iterator[tuple[i
 def evaluate(folder: str, plan: Plan, seed: int, workers: int = 2) -> dict:
     """The whole report of the model in `folder` ("demo": the embedded one)."""
     start = time.monotonic()
-    speed = measure_speed(*load(folder))
+    speed = measure_speed(*load(folder), plan.timed)
     todo = tasks(plan, seed)
     found: dict[str, list] = {}
     for _, task, result in sorted(results(todo, folder, workers), key=lambda row: row[0]):
