@@ -139,6 +139,7 @@ class Answered:
 
     answer: Tensor  # cross-entropy of an answer's tokens, mean over questions
     grounding: Tensor
+    tiles: Tensor
     mention: Tensor
     reference: Tensor
     counting: Tensor
@@ -171,12 +172,16 @@ def answer_losses(llama: Llama4, heads: Heads, batch: Batch, features: Tensor) -
     logits = [kept[router.name].float() for router in routers]
     half = text.num_attention_heads // 2  # the other heads stay free
     real = batch.branch.flatten() >= 0
-    balances, spreads = zip(*(_balance(some[real]) for some in logits), strict=True)
+    # apart: in a chat most tokens are patches, in a packed batch most are words
+    patches = F.pad(batch.image >= 0, (0, batch.positions.shape[1] - batch.prefix)).flatten()
+    kinds = [some for some in (real & patches, real & ~patches) if some.any()]
+    balances, spreads = zip(*(_balance(some[kind]) for some in logits for kind in kinds), strict=True)
     return Answered(
         answer=answer,
         grounding=_grounding(seen[last_global], batch.grounded, batch.boxes, batch.prefix),
         mention=_grounding(seen[first_global][:, :half], batch.mentions, batch.mentioned, batch.prefix),
         reference=_grounding(seen[middle_global][:, :half], batch.references, batch.referred, batch.prefix),
+        tiles=_within_tiles(seen[last_global], batch),
         counting=_counting(seen[last_global], batch),
         balance=torch.stack(balances).sum(),
         tongues=-shared_information(logits[len(logits) // 2], batch.language.flatten(), len(CODES)),
@@ -210,6 +215,21 @@ def _grounding(weights: Tensor, words: Tensor, boxes: Tensor, prefix: int) -> Te
         return weights.sum() * 0
     looks = weights[words[:, 0], :, words[:, 1] - prefix, :prefix].float().mean(1)
     return -torch.log((looks * boxes).sum(-1) + 1e-6).mean()
+
+
+def _within_tiles(weights: Tensor, batch: Batch) -> Tensor:
+    """-log of the part of the attention to tiles of cut pictures that falls on the things.
+
+    Else the model looks at the thumbnail alone, and what it does in the tiles is left to chance.
+    """
+    words, spots = batch.grounded, batch.spots
+    cut = ((batch.image >= 0) & ~batch.whole)[words[:, 0]]  # [G, P]
+    some = (spots & cut).any(-1)
+    if not some.any():
+        return weights.sum() * 0
+    looks = weights[words[some, 0], :, words[some, 1] - batch.prefix, : batch.prefix].float().mean(1)
+    looks = looks * cut[some]
+    return -torch.log((looks * spots[some]).sum(-1) / (looks.sum(-1) + 1e-6) + 1e-3).mean()
 
 
 def _counting(weights: Tensor, batch: Batch) -> Tensor:

@@ -47,6 +47,7 @@ class Batch:
     tiles: Tensor  # [N], the store's tile numbers in prompt order
     grounded: Tensor  # [G, 2], row and token that predict a word about things
     boxes: Tensor  # bool [G, P], the prefix tokens that show those things
+    spots: Tensor  # bool [G, P], the same wherever the things can be seen
     mentions: Tensor  # [M, 2], row and token where a question has named things
     mentioned: Tensor  # bool [M, P]
     mention_labels: Tensor  # [M, 6], what LABELS lists where one thing alone is meant, else -1
@@ -81,6 +82,7 @@ class _Notes:
     languages: list[int] = field(default_factory=list)
     grounded: list[tuple[int, int]] = field(default_factory=list)
     boxes: list[np.ndarray] = field(default_factory=list)
+    spots: list[np.ndarray] = field(default_factory=list)
     mentions: list[tuple[int, int]] = field(default_factory=list)
     mentioned: list[np.ndarray] = field(default_factory=list)
     mention_labels: list[tuple[int, ...]] = field(default_factory=list)
@@ -150,6 +152,7 @@ class Packer:
             tiles=torch.tensor(notes.tiles, dtype=torch.long),
             grounded=places(notes.grounded),
             boxes=shown(notes.boxes),
+            spots=shown(notes.spots),
             mentions=places(notes.mentions),
             mentioned=shown(notes.mentioned),
             mention_labels=torch.tensor(notes.mention_labels).view(-1, len(LABELS)),
@@ -263,13 +266,15 @@ class Packer:
             notes.counted.append(self._each(row, turn, prefix))
         else:
             for pointer in turn.pointers:
-                box = self._box(
-                    row, pointer, prefix, turn.kind in ("position", "relation", "describe", "size")
-                )
+                spot = self._box(row, pointer, prefix)
+                # where a thing lies, and how large it is, can only be read where the whole picture is seen
+                whole = turn.kind in ("position", "relation", "describe", "size")
+                box = self._box(row, pointer, prefix, whole=True) if whole else spot
                 for token, end in enumerate(ends):
                     if pointer.start < end and (token == 0 or ends[token - 1] < pointer.end) and box.any():
                         notes.grounded.append((number, first + token))
                         notes.boxes.append(box)
+                        notes.spots.append(spot)
         contents = [picture.content for picture in row.pictures]
         kinds = (
             (turn.mentions, notes.mentions, notes.mentioned, notes.mention_labels),
@@ -278,7 +283,7 @@ class Packer:
         for pointers, places, boxes, labels in kinds:
             for pointer in pointers:
                 token = at + begin + next(i for i, end in enumerate(question_ends) if end >= pointer.end)
-                box = self._box(row, pointer, prefix, whole=False)
+                box = self._box(row, pointer, prefix)
                 if box.any():
                     places.append((number, token))
                     boxes.append(box)
@@ -289,11 +294,8 @@ class Packer:
             notes.pairs.append((number, token))
             notes.pair_labels.append(compare(contents, first, second))
 
-    def _box(self, row: _Row, pointer: Pointer, prefix: int, whole: bool) -> np.ndarray:
-        """Bool [P]: the tokens that show what a word speaks of; `whole`: where the whole picture is seen.
-
-        Where a thing lies, and how large it is, can only be read there.
-        """
+    def _box(self, row: _Row, pointer: Pointer, prefix: int, whole: bool = False) -> np.ndarray:
+        """Bool [P]: the tokens that show what a word speaks of, or those in whole views of the pictures."""
         box = np.zeros(prefix, dtype=bool)
         for image, thing in pointer.things:
             first = -(CELLS**2) if whole else 0

@@ -55,13 +55,14 @@ class Recipe:
     seed: int = 5
     pictures: int = 20_000
     see: SeeRecipe = field(default_factory=SeeRecipe)
-    steps: int = 7000  # of the other stages together
+    steps: int = 6800  # of the other stages together
     join_from: float = 0.93  # share of them after which the tower learns along
     constant_until: float = 0.4  # share of them after which the rates fall
     muon_rate: float = 0.02
     adam_rate: float = 4e-3
     vision_scale: float = 0.3  # on the rates of the vision tower in the last stage
     grounding: float = 0.4  # weight of the attention terms on answers
+    tiles_grounding: float = 0.1  # weight of the attention term on answers within tiles of cut pictures
     mention: float = 0.2  # weight of the attention terms on questions
     naming: float = 0.2  # weight of reading the things that questions speak of, falling to nothing
     comparing: float = 0.3  # weight of reading how two named things compare
@@ -154,6 +155,7 @@ class Trainer:
         went = answer_losses(self.llama, self.heads, batch, features)
         loss = went.answer + went.balance + self.recipe.tongues * went.tongues
         loss = loss + self.recipe.grounding * (went.grounding + went.counting)
+        loss = loss + self.recipe.tiles_grounding * went.tiles
         loss = loss + self.recipe.mention * (went.mention + went.reference)
         loss = loss + (1 - done) * (0.5 * went.placing + 0.3 * naming + self.recipe.naming * went.naming)
         loss = loss + self.recipe.comparing * went.comparing
@@ -174,6 +176,7 @@ class Trainer:
             "loss": float(went.answer.detach()),
             "right": float(went.right.float().mean()),
             "look": float(went.grounding.detach()),
+            "tiles": float(went.tiles.detach()),
             "named": float(went.mention.detach()),
             "refer": float(went.reference.detach()),
             "know": float(went.naming.detach()),
