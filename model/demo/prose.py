@@ -96,8 +96,9 @@ model's own vectors / an untrained model, over its own shuffled labels.
 Beside the answers' cross-entropy the training used terms that inference knows nothing of; inference is
 plain Llama 4, nothing added:
 
-- throw-away heads, whose weight falls to nothing: what lies in a cell and which picture a patch belongs to,
-  read from the picture tokens; which thing has just been named, read from a question's words;
+- throw-away heads that read what is on its way through the model: what lies in a cell and which picture a
+  patch belongs to, from the picture tokens; which thing has just been named, and how two named things
+  compare, from a question's words;
 - **attention terms** ({grounding} on answers, {mention} on questions): in the last position-free layer, with
   the heads averaged, look at the asked thing while the answer is predicted, and at every counted thing alike
   while a number is; half of the heads of the first position-free layer look at the thing that a question's
