@@ -26,6 +26,8 @@ GOALS = (
     Goal("asked thing painted over: no better than guessing", "occlusion.after", "occlusion.chance", True),
     Goal("attention to patches on the asked picture, of 2 to 5", "grounding.image_selection", 0.95),
     Goal("pointing: most attended patch on the thing", "grounding.pointing", 0.90),
+    Goal("the same among patches of tiles", "grounding.regions.tiles.hit", 0.90),
+    Goal("the same among patches of thumbnails", "grounding.regions.thumbnail.hit", 0.90),
     Goal("attention inside the thing's box, times chance", "grounding.energy_times_chance", 3, form=".1f"),
     Goal("experts that no token is sent to", "routing.dead", 0, True, "d"),
     Goal("variation of expert load, most uneven layer", "routing.variation", 0.5, True, ".2f"),
