@@ -55,7 +55,7 @@ class Recipe:
     seed: int = 5
     pictures: int = 20_000
     see: SeeRecipe = field(default_factory=SeeRecipe)
-    steps: int = 6800  # of the other stages together
+    steps: int = 6500  # of the other stages together
     join_from: float = 0.93  # share of them after which the tower learns along
     constant_until: float = 0.4  # share of them after which the rates fall
     muon_rate: float = 0.02
