@@ -35,7 +35,7 @@ from model.demo.looking import measure_looking
 from model.demo.painting import PAINTED, draw_trials, measure_painting
 from model.demo.questions import KINDS
 from model.demo.samples import Sample, digit_samples, draw_samples
-from model.demo.scores import summarize, tally
+from model.demo.scores import mistakes, summarize, tally
 from model.demo.tables import table
 from model.demo.variants import FORMS, compare, routing_agreement
 from model.demo.watching import watch
@@ -172,6 +172,7 @@ def evaluate(folder: str, plan: Plan, seed: int, workers: int = 2) -> dict:
     for _, task, result in sorted(results(todo, folder, workers), key=lambda row: row[0]):
         found.setdefault(task.part, []).append(result)
     dialogues = [dialogue for part in found["answers"] for dialogue in part]
+    answers = [outcome for dialogue in dialogues for outcome in dialogue]
     digits = [outcome for dialogue in found["digits"][0] for outcome in dialogue]
     report = {
         "seed": seed,
@@ -179,7 +180,8 @@ def evaluate(folder: str, plan: Plan, seed: int, workers: int = 2) -> dict:
         "weights": _digest(folder),
         "torch": torch.__version__,
         "dialogues": len(dialogues),
-        **summarize([outcome for dialogue in dialogues for outcome in dialogue]),
+        **summarize(answers),
+        "mistakes": mistakes(answers),
         "digits": tally(digits),
         "occlusion": found["occlusion"][0],
         **found["watched"][0],
@@ -194,7 +196,16 @@ def evaluate(folder: str, plan: Plan, seed: int, workers: int = 2) -> dict:
         report["variants"][form] = {"what": FORMS[form]} | compare(ours, theirs)
         report["variants"][form]["routing_agreement"] = found[f"agreement {form}"][0]
     report["goals"] = compare_with_goals(report)
-    return report | {"seconds": round(time.monotonic() - start, 1), "processes": workers}
+    return _rounded(report | {"seconds": time.monotonic() - start, "processes": workers})
+
+
+def _rounded(value: Any) -> Any:
+    """The report without the digits that nobody reads."""
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(each) for each in value]
+    return round(value, 5) if isinstance(value, float) else value
 
 
 def _files(folder: str) -> Path:

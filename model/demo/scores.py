@@ -79,6 +79,17 @@ def summarize(outcomes: Sequence[Outcome]) -> dict:
     }
 
 
+def mistakes(outcomes: Sequence[Outcome], per_type: int = 4) -> dict[str, list[dict]]:
+    """The first wrong answers of each type, with what was asked and what is right."""
+    found: dict[str, list[dict]] = defaultdict(list)
+    for outcome in outcomes:
+        some = found[outcome.turn.kind]
+        if not outcome.right and len(some) < per_type:
+            asked = {"question": outcome.turn.question, "right": outcome.turn.answer, "said": outcome.said}
+            some.append(asked | {"language": outcome.turn.language, "pictures": outcome.pictures})
+    return {kind: some for kind, some in found.items() if some}
+
+
 def _of_type(some: Sequence[Outcome]) -> dict:
     answers: dict[str, Counter] = defaultdict(Counter)
     for outcome in some:

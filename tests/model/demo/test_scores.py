@@ -4,7 +4,7 @@ import pytest
 
 from model.demo.asking import Outcome
 from model.demo.intervals import wilson
-from model.demo.scores import summarize, tally
+from model.demo.scores import mistakes, summarize, tally
 from model.demo.turns import Meaning, Turn
 
 
@@ -74,3 +74,9 @@ def test_the_worst_cell_is_one_of_those_with_enough_questions(report):
     some = [outcome("count", "2.", "2." if n < 8 else "3.") for n in range(10)]
     worst = summarize([*some, outcome("colour", "Red.", "Blue.")])["accuracy"]["worst_cell"]
     assert worst == {"type": "count", "language": "en", "accuracy": 0.8, "count": 10}
+
+
+def test_a_few_mistakes_of_each_type_are_kept():
+    found = mistakes([outcome("count", "2.", said) for said in ("2.", "3.", "4.", "5.")], per_type=2)
+    assert [mistake["said"] for mistake in found["count"]] == ["3.", "4."] and set(found) == {"count"}
+    assert mistakes([outcome("count", "2.", "2.")]) == {}
