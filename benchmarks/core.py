@@ -113,7 +113,7 @@ def random_pair(shape: Shape, dtype: torch.dtype, device: torch.device) -> tuple
     theirs = AutoModelForCausalLM.from_config(config, dtype=dtype).to(device).eval()
     with torch.device("meta"):
         ours = Llama4(Llama4Config.from_dict(theirs.config.to_dict()))
-    ours = ours.to(dtype).to_empty(device=device).eval()
+    ours = ours.to(dtype).to_empty(device=device).eval().requires_grad_(False)  # as `load` leaves it
     weights = theirs.state_dict()
     with torch.no_grad():
         for name, stored in checkpoint.stored_layout(ours).items():

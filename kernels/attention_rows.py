@@ -33,7 +33,8 @@ def attention_rows(
     if pick(backend, query, key) == "triton":
         from kernels import attention_rows_triton  # slow to import, and not to be had everywhere
 
-        return attention_rows_triton.attention_rows(query, key, scale, allowed)
+        with torch.cuda.device_of(query):
+            return attention_rows_triton.attention_rows(query, key, scale, allowed)
     return attention_rows_reference(query, key, scale, allowed)
 
 

@@ -28,8 +28,7 @@ INT4_MULTIPLE = 16  # and of what the number of its rows must be a multiple
 def linear(x: Tensor, w: Tensor | RowScaled | BlockScaled | GroupScaled, expert: int | None = None) -> Tensor:
     """`x @ w.T`, or `x @ w[expert].T`; x [rows, K] and w [N, K] give [rows, N] in x's dtype. No gradients.
 
-    Agrees with `fp8.linear` and `int4.linear`. A plain weight is kept in a second form only if it is
-    bfloat16 and frozen (`requires_grad` is False).
+    Agrees with `fp8.linear` and `int4.linear`.
     """
     if isinstance(w, RowScaled):
         rows = fp8.nearest_rows(x)
@@ -43,9 +42,14 @@ def linear(x: Tensor, w: Tensor | RowScaled | BlockScaled | GroupScaled, expert:
         return _product(rounded, w.codes, expert, lambda: fp8.dequantize(one, x.dtype))
     if isinstance(w, GroupScaled):
         return _int4(x, w, expert)
-    if x.dtype == torch.bfloat16 and not w.requires_grad and _blocked():
+    if keeps(w) and x.dtype == w.dtype:
         return _product(x, w, expert, lambda: _one(w, expert))
     return F.linear(x, _one(w, expert))
+
+
+def keeps(w: Tensor) -> bool:
+    """Whether a plain weight gains by a second form: it is bfloat16, on a CPU that has one, and frozen."""
+    return w.dtype == torch.bfloat16 and not w.requires_grad and w.device.type == "cpu" and _blocked()
 
 
 def _one(stack: Tensor, expert: int | None) -> Tensor:

@@ -62,7 +62,8 @@ def routed_swiglu(
     if pick(backend, *tensors, obstacle=obstacle) == "triton":
         from kernels import experts_triton  # slow to import, and not to be had everywhere
 
-        return experts_triton.routed_swiglu(x, gate_up, down, rows, experts, gates)
+        with torch.cuda.device_of(x):
+            return experts_triton.routed_swiglu(x, gate_up, down, rows, experts, gates)
     fast = fast_on_cpu(x, gate_up, down)
     if len(experts) <= FEW_ROWS:
         return _pair_by_pair(x, gate_up, down, rows, experts, gates, cpu.linear if fast else _slice)

@@ -30,12 +30,15 @@ def linear(x: Tensor, w: Weight, backend: Backend | None = None) -> Tensor:
     Raises:
         BackendUnavailable: the backend that was asked for cannot serve these tensors.
     """
+    if isinstance(w, Tensor) and backend is None and not cpu.keeps(w):
+        return F.linear(x, w)
     obstacle = "leaves plain products to PyTorch" if isinstance(w, Tensor) else lacks_kernel(w)
     rows = x.reshape(-1, x.shape[-1])
     if pick(backend, x, *parts(w), obstacle=obstacle) == "triton":
         from kernels import linear_triton  # slow to import, and not to be had everywhere
 
-        y = linear_triton.linear(rows, w)
+        with torch.cuda.device_of(x):
+            y = linear_triton.linear(rows, w)
     elif fast_on_cpu(x, w):
         y = cpu.linear(rows, w)
     else:

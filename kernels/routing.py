@@ -24,7 +24,8 @@ def sort_pairs(experts: Tensor, count: int, backend: Backend | None = None) -> t
     if pick(backend, experts) == "triton":
         from kernels import routing_triton  # slow to import, and not to be had everywhere
 
-        return routing_triton.sort_pairs(experts, count)
+        with torch.cuda.device_of(experts):
+            return routing_triton.sort_pairs(experts, count)
     return sort_pairs_reference(experts, count)
 
 

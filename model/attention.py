@@ -19,6 +19,7 @@ from kernels import attention_rows
 from model.cache import KVCache
 from model.config import TextConfig
 from model.hooks import HookPoint
+from model.linear import Linear
 from model.norms import rms_normalize
 from model.rope import inverse_frequencies, rotate, text_turns
 
@@ -135,10 +136,10 @@ class Attention(nn.Module):
         self.chunked = config.uses_rope(layer)
         self.scale = config.head_dim**-0.5
         width, bias = config.hidden_size, config.attention_bias
-        self.q_proj = nn.Linear(width, config.num_attention_heads * config.head_dim, bias=bias)
-        self.k_proj = nn.Linear(width, config.num_key_value_heads * config.head_dim, bias=bias)
-        self.v_proj = nn.Linear(width, config.num_key_value_heads * config.head_dim, bias=bias)
-        self.o_proj = nn.Linear(config.num_attention_heads * config.head_dim, width, bias=bias)
+        self.q_proj = Linear(width, config.num_attention_heads * config.head_dim, bias=bias)
+        self.k_proj = Linear(width, config.num_key_value_heads * config.head_dim, bias=bias)
+        self.v_proj = Linear(width, config.num_key_value_heads * config.head_dim, bias=bias)
+        self.o_proj = Linear(config.num_attention_heads * config.head_dim, width, bias=bias)
         self.hook_q = HookPoint("BTHD")
         self.hook_k = HookPoint("BTGD")
         self.hook_v = HookPoint("BTGD")

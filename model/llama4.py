@@ -17,6 +17,7 @@ from model.cache import KVCache
 from model.config import Llama4Config, TextConfig
 from model.feed_forward import FeedForward
 from model.hooks import HookPoint, find_hook_point, name_hook_points
+from model.linear import Linear
 from model.moe import MixtureOfExperts
 from model.norms import RMSNorm
 from model.vision import VisionTower
@@ -47,7 +48,7 @@ class Block(nn.Module):
         return self.hook_resid_post(x + feed_forward(self.post_attention_layernorm(x)))
 
 
-class Unembed(nn.Linear):
+class Unembed(Linear):
     """The language-model head."""
 
     def __init__(self, config: TextConfig) -> None:
