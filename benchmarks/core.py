@@ -3,6 +3,7 @@
     python -m benchmarks.core                    # all of it, a few minutes on two cores
     python -m benchmarks.core --json now.json    # the same, and every single time in a file
     python -m benchmarks.core --only demo
+    python -m benchmarks.core --only core --experts 128 --layers 1
 
 The candidates of a question take turns in one process, so that a busy machine is busy for all of them. A
 ratio is the median of the rounds' ratios, with the middle half of them in brackets. Nothing here can fail on
@@ -284,11 +285,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, help="CPU threads (default: PyTorch's own choice)")
     parser.add_argument("--only", choices=["core", "demo"], help="half of it")
+    parser.add_argument("--experts", type=int, default=Shape.experts, help="of a layer (default: 16)")
+    parser.add_argument("--layers", type=int, default=Shape.layers, help="of the model (default: 4)")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write every time to this file")
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
-    report(options, Shape())
+    report(options, Shape(experts=options.experts, layers=options.layers))
 
 
 def report(options: argparse.Namespace, shape: Shape) -> None:

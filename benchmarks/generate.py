@@ -191,12 +191,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=9, help="how often every candidate runs (default: 9)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, help="CPU threads (default: PyTorch's own choice)")
-    parser.add_argument("--experts", type=int, default=Shape.experts, help="experts a layer (default: 16)")
+    parser.add_argument("--experts", type=int, default=Shape.experts, help="of a layer (default: 16)")
+    parser.add_argument("--layers", type=int, default=Shape.layers, help="of the model (default: 4)")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write every time to this file")
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
-    report(options, Shape(experts=options.experts))
+    report(options, Shape(experts=options.experts, layers=options.layers))
 
 
 @torch.no_grad()
