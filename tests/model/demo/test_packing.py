@@ -6,6 +6,7 @@ import torch
 
 from model.demo.batched import branch_attention
 from model.demo.languages import CODES
+from model.demo.named import PAIR_LABELS
 from model.demo.packing import MOST_THINGS, NO_LOSS, PREFIXES, Packer
 from model.demo.pictures import LABELS, Picture, PictureStore, label_cells
 from model.demo.questions import KINDS, converse
@@ -133,6 +134,20 @@ def test_words_about_things_and_questions_that_name_them_point_at_patches(proces
     assert batch.mention_labels.shape == (len(batch.mentions), len(LABELS))
     assert (batch.mention_labels[:, 0] >= 0).any() and (batch.mention_labels[:, 0] < 0).any()
 
+    # two things that are compared are known when the second has been named
+    named = {tuple(place) for place in (*batch.mentions.tolist(), *batch.references.tolist())}
+    assert len(batch.pairs) > 3 and {tuple(place) for place in batch.pairs.tolist()} <= named
+    assert batch.pair_labels.shape == (len(batch.pairs), len(PAIR_LABELS))
+    assert set(batch.pair_labels.unique().tolist()) == {-1, 0, 1}
+
+
+def test_where_only_the_whole_picture_tells_the_look_at_its_tiles_is_kept_apart(batch):
+    assert batch.spots.shape == batch.boxes.shape and not (batch.boxes & ~batch.spots).any()
+    kept_apart = (batch.spots & ~batch.boxes).any(-1)
+    assert kept_apart.any() and not kept_apart.all()
+    for (row, _), box in zip(batch.grounded[kept_apart].tolist(), batch.boxes[kept_apart], strict=True):
+        assert batch.whole[row][box].all()
+
 
 def test_a_pictures_number_points_into_that_picture(batch):
     assert len(batch.references) > 5
@@ -142,7 +157,8 @@ def test_a_pictures_number_points_into_that_picture(batch):
         pictures = set(batch.image[row][box].tolist())
         # the odd one out is looked for in all of them
         assert len(pictures) == 1 or pictures == set(range(int(batch.image[row].max()) + 1))
-        assert len(pictures) == 1 or label[0] == -1
+        # told apart by shape and colour
+        assert len(pictures) == 1 or set(label[2:].tolist()) == {-1}
 
 
 def test_what_is_counted_is_marked_thing_by_thing_in_the_whole_picture(processor, batch):
