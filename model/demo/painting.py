@@ -50,6 +50,10 @@ def draw_trials(per_kind: int, seed: int, kinds: Sequence[str] = PAINTED) -> lis
         while found < per_kind:
             sample = draw_sample(seed, kind, CODES[found % len(CODES)], index)
             index += 1
+            # big things seldom leave room for the control; as many of them as of small ones all the same
+            size = ("big", "small")[(found + found // len(CODES)) % 2]
+            if kind == "size" and sample.turns[0].meaning.answer != size:
+                continue
             if trial := painted_over(replace(sample, turns=sample.turns[:1]), (seed, index)):
                 trials.append(trial)
                 found += 1

@@ -99,8 +99,9 @@ def test_a_rim_is_as_wide_on_every_side(seed, extent):
 
 
 def test_trials_are_one_question_each_about_one_thing_in_all_types():
-    trials = draw_trials(2, 1, ("digit", "which"))
-    assert [trial.whole.turns[0].kind for trial in trials] == ["digit", "digit", "which", "which"]
+    trials = draw_trials(2, 1, ("digit", "size"))
+    assert [trial.whole.turns[0].kind for trial in trials] == ["digit", "digit", "size", "size"]
+    assert [trial.whole.turns[0].meaning.answer for trial in trials[2:]] == ["big", "small"]
     for trial in trials:
         assert trial.whole.turns == trial.without.turns == trial.elsewhere.turns
         assert len(trial.whole.turns[0].meaning.things) == 1
