@@ -53,13 +53,7 @@ def routed_swiglu(
         BackendUnavailable: the backend that was asked for cannot serve these tensors.
     """
     tensors = x, gates, *parts(gate_up), *parts(down)
-    obstacle = lacks_kernel(gate_up) or lacks_kernel(down)
-    # a parameter is as plain as a tensor
-    if isinstance(gate_up, Tensor) != isinstance(down, Tensor) or (
-        not isinstance(gate_up, Tensor) and type(gate_up) is not type(down)
-    ):
-        obstacle = "takes both weights of an expert in the same format"
-    if pick(backend, *tensors, obstacle=obstacle) == "triton":
+    if pick(backend, *tensors, obstacle=_lacks_kernel(gate_up, down)) == "triton":
         from kernels import experts_triton  # slow to import, and not to be had everywhere
 
         with torch.cuda.device_of(x):
@@ -80,6 +74,14 @@ def routed_swiglu(
         ]
     )
     return torch.zeros_like(x).index_add(0, sorted_rows, answers)
+
+
+def _lacks_kernel(gate_up: Weight, down: Weight) -> str | None:
+    # a parameter is as plain as a tensor
+    formats = {Tensor if isinstance(w, Tensor) else type(w) for w in (gate_up, down)}
+    if len(formats) > 1:
+        return "takes both weights of an expert in the same format"
+    return lacks_kernel(gate_up) or lacks_kernel(down)
 
 
 def _pair_by_pair(

@@ -107,6 +107,10 @@ def test_what_has_no_kernel_is_refused_by_name(device):
     blocks = on(device, case(*one_each(1, [0]), torch.float32, "fp8 blocks", model=64, width=32))
     with pytest.raises(BackendUnavailable, match=r"a scale a block.*backend='torch'"):
         routed_swiglu(*blocks, backend="triton")
+    mixed = (*blocks[:1], in_format("fp8", torch.ones(6, 64, 64, device=device), torch.float32), *blocks[2:])
+    with pytest.raises(BackendUnavailable, match="same format"):
+        routed_swiglu(*mixed, backend="triton")
+    assert_agrees(routed_swiglu(*mixed), routed_swiglu_reference(*mixed))
     groups = on(device, case(*one_each(1, [0]), torch.float32, "int4"))  # 24 inputs in groups of 4
     with pytest.raises(BackendUnavailable, match="groups of 32"):
         routed_swiglu(*groups, backend="triton")
