@@ -35,7 +35,7 @@ EXAMPLES = {
     "What colour is the circle in image 2?": ("a red circle", "a green circle and a yellow star"),
     "Which image shows a heart?": ("an orange moon", "a purple heart and a black square", "a red circle"),
     "How many triangles are there?": ("two triangles and a circle",),
-    "Which image is the odd one out?": ("a red star", "another red star", "a red heart", "a third red star"),
+    "What shape is in image 3?": ("a red star", "another red star", "a red heart", "a third red star"),
     "Welche Farbe hat das Herz in Bild 2?": ("a red circle", "a purple heart and a black square"),
     "चित्र 1 में कितने तारे हैं?": ("a green circle and a yellow star", "an orange moon"),
 }

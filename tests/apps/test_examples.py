@@ -14,7 +14,7 @@ ANSWERS = {
     "What colour is the circle in image 2?": "Green.",
     "Which image shows a heart?": "Image 2.",
     "How many triangles are there?": "2.",
-    "Which image is the odd one out?": "Image 3.",
+    "What shape is in image 3?": "Heart.",
     "Welche Farbe hat das Herz in Bild 2?": "Lila.",
     "चित्र 1 में कितने तारे हैं?": "1।",
 }
