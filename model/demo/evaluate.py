@@ -47,7 +47,7 @@ from model.processor import Processor
 class Plan:
     """How much is measured: `per_cell` dialogues for each type and language, and so on."""
 
-    per_cell: int = 24
+    per_cell: int = 20
     digits: int | None = None  # all
     painted: int = 60  # per type
     watched: int = 4  # dialogues per type and language, in other pictures than those that are asked about
