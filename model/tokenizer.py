@@ -89,7 +89,8 @@ class Tokenizer:
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """As `encode`, and for each token the characters start:end of the text that it covers.
 
-        Tokens that share a character's bytes all cover that character. For texts up to LONGEST_RUN characters.
+        Tokens that share a character's bytes all cover that character. For texts of up to LONGEST_RUN
+        characters.
         """
         encoded = self._text_encoder.encode(text, add_special_tokens=False)
         return encoded.ids, encoded.offsets
