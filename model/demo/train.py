@@ -14,6 +14,7 @@ in the environment keeps the two threads from waiting for each other at full spe
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -35,7 +36,8 @@ from tqdm import tqdm
 
 from model.checkpoint import load, save
 from model.demo.batched import plain_attention
-from model.demo.losses import Heads, answer_losses
+from model.demo.corpus import texts
+from model.demo.losses import Answered, Heads, answer_losses
 from model.demo.optimizer import Optimizer, steps_by_muon
 from model.demo.packing import PREFIXES, Batch, Packer
 from model.demo.pictures import PictureStore, draw_store
@@ -171,7 +173,7 @@ class Trainer:
         return self._shown(batch, went)
 
     @staticmethod
-    def _shown(batch: Batch, went) -> dict[str, float]:
+    def _shown(batch: Batch, went: Answered) -> dict[str, float]:
         shown = {
             "loss": float(went.answer.detach()),
             "right": float(went.right.float().mean()),
@@ -240,6 +242,13 @@ class Trainer:
                 )
             self.optimizer.load({name: saved.get_tensor(name) for name in saved.keys()})  # noqa: SIM118
         self.done_steps, self.seconds = int(meta["steps"]), float(meta["seconds"])
+
+
+def data_version(store: PictureStore) -> str:
+    """A digest that changes with the training phrasings and the way pictures are drawn."""
+    digest = hashlib.sha256("\n".join(texts()).encode())
+    digest.update(store.tiles[:200].numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def train(
@@ -316,6 +325,7 @@ def main(arguments: list[str] | None = None) -> None:
         "device": chosen.device,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
+        "data_version": data_version(trainer.store),
         "git_commit": commit or "unknown",
     }
     (chosen.out / "training.json").write_text(json.dumps(record, indent=2) + "\n")
