@@ -152,8 +152,8 @@ def _speed(report: dict) -> str:
 def _trained(training: dict) -> str:
     see = training["see"]
     return (
-        f"`python -m model.demo.train`, seed {training['seed']}, data {training.get('data_version', 'unknown')}, "
-        f"commit {training['git_commit']}, torch "
+        f"`python -m model.demo.train`, seed {training['seed']}, "
+        f"data {training.get('data_version', 'unknown')}, commit {training['git_commit']}, torch "
         f"{training['torch']}, {training.get('device', 'cpu')}, {training['threads']} CPU threads: "
         f"{training['pictures']:,} drawn pictures (48 to 640 pixels: one to four tiles and a thumbnail) "
         f"and half as many crowded tiles. First the vision tower alone, read by a throw-away head: "
