@@ -1,6 +1,6 @@
-"""The demo model's shape: Llama 4's architecture, very small.
+"""The demo model's shape: Llama 4's architecture at a four-thousandth of Scout's width and depth together.
 
-Six layers: dense with rotary positions and experts without, in turn. Every picture is cut into tiles of 80
+Four layers: dense with rotary positions and experts without, in turn. Every picture is cut into tiles of 80
 pixels (up to four and a thumbnail), a tile becomes 5 x 5 tokens. The vocabulary is byte-level BPE made from
 the training phrasings, with Llama 4's split expression and its names for the control tokens.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from tokenizers import models, pre_tokenizers, trainers
 
 from model.config import Llama4Config, TextConfig, VisionConfig
-from model.demo.corpus import texts
+from model.demo.wording import all_texts
 from model.images import ImageSettings
 from model.processor import Processor
 from model.tokenizer import Tokenizer
@@ -36,7 +36,7 @@ SPECIALS = (
     "<|image|>",
     "<|patch|>",
 )
-LARGEST_VOCABULARY = 4096
+LARGEST_VOCABULARY = 1600
 
 
 def build_tokenizer() -> Tokenizer:
@@ -47,24 +47,24 @@ def build_tokenizer() -> Tokenizer:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    backend.train_from_iterator(["user", "assistant", "system", "ipython", "\n\n", *texts()], trainer)
+    backend.train_from_iterator(["user", "assistant", "system", "ipython", "\n\n", *all_texts()], trainer)
     return Tokenizer(byte_level(backend.model, SPECIALS))
 
 
 def build_config(tokenizer: Tokenizer) -> Llama4Config:
     """The configuration that goes with that tokenizer."""
-    layers = 6
+    layers = 4
     text = TextConfig(
         vocab_size=tokenizer.vocab_size,
         hidden_size=128,
         intermediate_size=128,
-        intermediate_size_mlp=384,
+        intermediate_size_mlp=320,
         num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
         head_dim=32,
         max_position_embeddings=8192,
-        num_local_experts=16,
+        num_local_experts=8,
         num_experts_per_tok=1,
         moe_layers=tuple(range(1, layers, 2)),
         rope_layers=tuple(layer % 2 == 0 for layer in range(layers)),
