@@ -278,19 +278,27 @@ def against_no_capture(row: Comparison, name: str) -> str:
     return f"{line}{slower:>8.1f} % slower  ({high:.1f} to {low:.1f})"
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Measure, print, and write the file that was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=9, help="how often every candidate runs (default: 9)")
+def parse(parser: argparse.ArgumentParser, arguments: list[str] | None, rounds: int) -> argparse.Namespace:
+    """Read a command line, with the options that every benchmark has; the number of threads is set."""
+    parser.add_argument(
+        "--rounds", type=int, default=rounds, help="how often every candidate runs (default: %(default)s)"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, help="CPU threads (default: PyTorch's own choice)")
-    parser.add_argument("--only", choices=["core", "demo"], help="half of it")
-    parser.add_argument("--experts", type=int, default=Shape.experts, help="of a layer (default: 16)")
-    parser.add_argument("--layers", type=int, default=Shape.layers, help="of the model (default: 4)")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write every time to this file")
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
+    return options
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, print, and write the file that was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=["core", "demo"], help="half of it")
+    parser.add_argument("--experts", type=int, default=Shape.experts, help="of a layer (default: 16)")
+    parser.add_argument("--layers", type=int, default=Shape.layers, help="of the model (default: 4)")
+    options = parse(parser, arguments, rounds=9)
     report(options, Shape(experts=options.experts, layers=options.layers))
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmarks.core import THEIRS, Comparison, Shape, machine, middle, random_pair, take_turns, timed
+from benchmarks.core import THEIRS, Comparison, Shape, machine, middle, parse, random_pair, take_turns, timed
 from model import Llama4, recorded
 from model.quantize import make_room, quantized, recipe
 
@@ -188,15 +188,9 @@ def lines(row: Comparison) -> list[str]:
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and write the file that was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=9, help="how often every candidate runs (default: 9)")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: PyTorch's own choice)")
     parser.add_argument("--experts", type=int, default=Shape.experts, help="of a layer (default: 16)")
     parser.add_argument("--layers", type=int, default=Shape.layers, help="of the model (default: 4)")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write every time to this file")
-    options = parser.parse_args(arguments)
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    options = parse(parser, arguments, rounds=9)
     report(options, Shape(experts=options.experts, layers=options.layers))
 
 

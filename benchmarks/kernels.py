@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.core import machine, middle, take_turns, timed
+from benchmarks.core import machine, middle, parse, take_turns, timed
 from kernels import attention_rows, fp8, int4, linear, routed_swiglu
 from kernels.linear import Weight
 
@@ -276,14 +276,8 @@ def report(bench: Bench, only: str | None, json_path: Path | None) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and write the file that was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=50, help="how often every candidate runs (default: 50)")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: PyTorch's own choice)")
     parser.add_argument("--only", choices=["experts", "linear", "attention", "grouped"], help="one question")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write every time to this file")
-    options = parser.parse_args(arguments)
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    options = parse(parser, arguments, rounds=50)
     device = torch.device(options.device)
     with torch.no_grad():
         report(

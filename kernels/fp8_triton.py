@@ -23,19 +23,24 @@ def quantize_rows_kernel(p_x, p_codes, p_scale, K, BK: tl.constexpr, BY_HAND: tl
 
 
 @triton.jit
-def gather_quantized_kernel(
-    p_x, p_gates, p_rows, p_order, p_codes, p_scale, p_largest, K, BK: tl.constexpr, BY_HAND: tl.constexpr
-):
-    """One pair a program: its row, gated, rounded to the row's own dtype, quantized."""
-    i_at = tl.program_id(0).to(tl.int64)
+def gated_row(p_x, p_gates, p_rows, p_order, i_at, K, o):
+    """The input at offsets `o` of the pair that stands at `i_at` once sorted, times its gate; float32."""
     i_pair = i_at
     if p_order is not None:
         i_pair = tl.load(p_order + i_at).to(tl.int64)
     i_row = tl.load(p_rows + i_pair).to(tl.int64)
     gate = tl.load(p_gates + i_pair).to(tl.float32)
+    return tl.load(p_x + i_row * K + o, mask=o < K, other=0.0).to(tl.float32) * gate
+
+
+@triton.jit
+def gather_quantized_kernel(
+    p_x, p_gates, p_rows, p_order, p_codes, p_scale, p_largest, K, BK: tl.constexpr, BY_HAND: tl.constexpr
+):
+    """One pair a program: its row, gated, rounded to the row's own dtype, quantized."""
+    i_at = tl.program_id(0).to(tl.int64)
     o = tl.arange(0, BK)
-    b_x = tl.load(p_x + i_row * K + o, mask=o < K, other=0.0)
-    b_x = (b_x.to(tl.float32) * gate).to(p_x.dtype.element_ty).to(tl.float32)
+    b_x = gated_row(p_x, p_gates, p_rows, p_order, i_at, K, o).to(p_x.dtype.element_ty).to(tl.float32)
     scale = row_scale(tl.max(tl.abs(b_x), axis=0))
     tl.store(p_codes + i_at * K + o, to_e4m3(tl.div_rn(b_x, scale), BY_HAND), mask=o < K)
     tl.store(p_scale + i_at, scale)
@@ -47,13 +52,8 @@ def gather_quantized_kernel(
 def gather_kernel(p_x, p_gates, p_rows, p_order, p_out, K, SPLIT: tl.constexpr, BK: tl.constexpr):
     """One pair a program: its row, gated; with SPLIT the even inputs first, then the odd ones."""
     i_at = tl.program_id(0).to(tl.int64)
-    i_pair = i_at
-    if p_order is not None:
-        i_pair = tl.load(p_order + i_at).to(tl.int64)
-    i_row = tl.load(p_rows + i_pair).to(tl.int64)
-    gate = tl.load(p_gates + i_pair).to(tl.float32)
     o = tl.arange(0, BK)
-    b_x = tl.load(p_x + i_row * K + o, mask=o < K, other=0.0).to(tl.float32) * gate
+    b_x = gated_row(p_x, p_gates, p_rows, p_order, i_at, K, o)
     o_to = (o % 2) * (K // 2) + o // 2 if SPLIT else o
     tl.store(p_out + i_at * K + o_to, b_x.to(p_out.dtype.element_ty), mask=o < K)
 

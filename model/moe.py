@@ -39,13 +39,11 @@ class MixtureOfExperts(nn.Module):
         """[B, T, M] to [B, T, M]."""
         flat = x.flatten(0, -2)
         rows, experts, gates = self.route(flat)
-        routed = self.hook_routed_out(self.run_experts(flat, rows, experts, gates))
+        routed = self.hook_routed_out(
+            routed_swiglu(flat, held(self.gate_up_proj), held(self.down_proj), rows, experts, gates)
+        )
         shared = self.hook_shared_out(self.shared_expert(x).flatten(0, -2))
         return (shared + routed).view_as(x)
-
-    def run_experts(self, x: Tensor, rows: Tensor, experts: Tensor, gates: Tensor) -> Tensor:
-        """The chosen experts' answers to `x` [R, M], summed per row."""
-        return routed_swiglu(x, held(self.gate_up_proj), held(self.down_proj), rows, experts, gates)
 
     def route(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Choose experts for `x` [R, M]: the row, the expert and the gate of every pair, each [pairs].
