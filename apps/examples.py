@@ -26,12 +26,18 @@ SCENES = {
     ),
     "a purple heart and a black square": (9, (240, 240), [("heart", "purple"), ("square", "black")]),
     "an orange moon": (6, (400, 240), [("moon", "orange")]),
+    "a red star": (21, (80, 80), [("star", "red")]),
+    "another red star": (22, (80, 80), [("star", "red")]),
+    "a third red star": (23, (80, 80), [("star", "red")]),
+    "a red heart": (24, (80, 80), [("heart", "red")]),
 }
 EXAMPLES = {
     "What colour is the circle in image 2?": ("a red circle", "a green circle and a yellow star"),
     "Which image shows a heart?": ("an orange moon", "a purple heart and a black square", "a red circle"),
     "How many triangles are there?": ("two triangles and a circle",),
-    "Is there a yellow star in the image?": ("a green circle and a yellow star",),
+    "What shape is in image 3?": ("a red star", "another red star", "a red heart", "a third red star"),
+    "Welche Farbe hat das Herz in Bild 2?": ("a red circle", "a purple heart and a black square"),
+    "चित्र 1 में कितने तारे हैं?": ("a green circle and a yellow star", "an orange moon"),
 }
 
 

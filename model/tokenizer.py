@@ -86,6 +86,15 @@ class Tokenizer:
             for id in self._text_encoder.encode(piece, add_special_tokens=False).ids
         ]
 
+    def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """As `encode`, and for each token the characters start:end of the text that it covers.
+
+        Tokens that share a character's bytes all cover that character. For texts of up to LONGEST_RUN
+        characters.
+        """
+        encoded = self._text_encoder.encode(text, add_special_tokens=False)
+        return encoded.ids, encoded.offsets
+
     def special_id(self, name: str) -> int:
         """The id of a special token, e.g. `<|eot|>`.
 

@@ -1,7 +1,8 @@
-"""The model card beside the demo weights, written from measured files: `python -m model.demo.card`.
+"""The model's card and the README's section, written from measured files: `python -m model.demo.card`.
 
-`training.json` comes from the training, `evaluation.json` from `python -m model.demo.evaluate --json`; no
-number in the card is typed by hand.
+`training.json` comes from the training, `evaluation.json` from `python -m model.demo.evaluate --json`. No
+number is typed by hand. `--compare NAME REPORT` first notes another model's report in `compared.json`: the
+same training without one of its terms.
 """
 
 from __future__ import annotations
@@ -10,63 +11,26 @@ import argparse
 import json
 from pathlib import Path
 
+from model.checkpoint import DEMO_WEIGHTS
 from model.config import Llama4Config
-from model.demo.dialogues import KINDS, MANDATORY_KINDS
-from model.demo.scenes import COLOURS, SHAPES
-from model.demo.train import WEIGHTS
+from model.demo import markdown as md
+from model.demo.drawing import COLOURS
+from model.demo.goals import at
+from model.demo.languages import CODES, language
+from model.demo.outlines import SHAPES
+from model.demo.prose import CARD, SECTION
 
-_CARD = """# moe-workbench demo model
-
-A tiny model for teaching, with the exact architecture of Llama 4: {layers} decoder layers (dense ones
-with rotary positions and attention in chunks of {chunk} tokens, in turn with position-free ones that
-route every token to one of {experts} experts beside a shared one), a vision tower of {vision_layers}
-layers with pixel shuffle, early fusion. {parameters:.2f} million parameters. It was trained from scratch
-on drawn pictures and **is not derived from Meta's weights** or from any other model; its
-{vocabulary}-token vocabulary was made from its own training phrasings. Code and weights: Apache-2.0.
-
-## What it can do
-It answers short English questions about one to three pictures of plain coloured shapes: what colour, what
-shape, which image, how many, and whether there is one. It knows the shapes {shapes} and the colours
-{colours}. It greets and says who it is. A follow-up such as "and in image 2?" is hit and miss. It was also
-shown questions about left and right, top and bottom, and "describe image 2"; the table says how little or
-how much of that it learned.
-
-## What it cannot do
-Anything else. It knows no other words, shapes or languages, was never shown a photograph, and answers
-such questions with nonsense or with its sentence about shapes and colours. It does not say that an
-asked-for thing is missing: ask "is there a ...?" first. More than three pictures, or more than four
-things in one, were not trained. Pictures should come before the question. Things smaller than a tenth of
-the picture, overlapping things and busy backgrounds go wrong.
-
-## Scores
-`python -m model.demo.evaluate` (seed {seed}): held-out scenes, greedy, exact match of the whole answer;
-half of the questions in phrasings that training never used.
-
-| type | right | exact match | 95 % interval | new wording alone | commonest answer |
-|---|---|---|---|---|---|
-{rows}
-
-By number of pictures: {pictures}. Follow-up questions: {follow_up}. While it names a thing rightly, the
-patch it attends to most (last position-free layer, heads averaged) lies on that thing for {pointing:.1%}
-of {words} words; a random patch does for {chance:.1%}.
-
-## How it was trained
-`python -m model.demo.train`, seed {train_seed}, {steps} steps, {minutes} minutes on {threads} CPU threads
-of a machine with other work on it, commit {commit}, torch {torch}. {pictures_drawn:,} drawn pictures (48
-to 640 pixels: from one tile up to four and a thumbnail), and half as many crowded tiles for the first
-stage. Stages: the vision tower alone, read by a throw-away head ({see:.0%} of the steps); the text part
-on its fixed vectors (up to {ask:.0%}); both together (up to {join:.0%}); the same with more counting.
-Muon ({muon}) for matrices, AdamW ({adam}) for the rest.
-
-{history}
-
-Beside the answers' cross-entropy the training used terms that inference knows nothing of: the losses of two
-throw-away heads (what lies in a cell; which picture a patch belongs to); a load-balance term (0.01) with a
-z-loss (0.0001) on the routers; and **attention terms** ({grounding}) in the last position-free layer, which
-reward looking at the asked thing while its name is predicted, and at every counted thing alike while a
-number is. So where this model looks is *supervised*: trained grounding, checked on held-out scenes, not
-something that emerged.
-"""
+BEGIN, END = "<!-- written by python -m model.demo.card: begin -->", "<!-- written by it: end -->"
+README = Path(__file__).parents[2] / "README.md"
+COMPARED = "compared.json"
+_COMPARED = {
+    "exact match, English": "accuracy.mean_over_types.en",
+    "other languages": "accuracy.mean_over_types.others",
+    "pointing": "grounding.pointing",
+    "asked picture": "grounding.image_selection",
+    "thing painted over": "occlusion.after",
+    "variation of load": "routing.variation",
+}
 
 
 def write_card(folder: Path) -> str:
@@ -75,62 +39,170 @@ def write_card(folder: Path) -> str:
     Raises:
         FileNotFoundError: training.json, evaluation.json or config.json is missing.
     """
-    training = json.loads((folder / "training.json").read_text(encoding="utf-8"))
-    report = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    report, training = _read(folder, "evaluation.json"), _read(folder, "training.json")
     config = Llama4Config.from_file(folder / "config.json")
-    types = report["detail"]["type"]
-    rows = [
-        f"| {'**' + kind + '**' if kind in MANDATORY_KINDS else kind} | {row['right']} / {row['count']} "
-        f"| {row['accuracy']:.1%} | {row['low']:.1%} to {row['high']:.1%} | {row['new wording']:.1%} "
-        f"| {row['commonest answer']:.1%} |"
-        for kind, row in sorted(types.items(), key=lambda item: KINDS.index(item[0]))
-    ]
-    follow_up = report["detail"]["turn"].get("follow-up", {"accuracy": 0.0, "count": 0})
-    return _CARD.format(
+    compared = folder / COMPARED
+    text = CARD.format(
+        **_facts(report),
+        codes=", ".join(CODES),
         layers=config.text.num_hidden_layers,
         chunk=config.text.attention_chunk_size,
         experts=config.text.num_local_experts,
         vision_layers=config.vision.num_hidden_layers,
-        parameters=(folder / "model.safetensors").stat().st_size / 2e6,
         vocabulary=config.text.vocab_size,
+        parameters=(folder / "model.safetensors").stat().st_size / 2e6,
         shapes=", ".join(SHAPES),
         colours=", ".join(COLOURS),
-        seed=report["seed"],
-        rows="\n".join(rows),
-        pictures=", ".join(
-            f"{count}: {row['accuracy']:.1%}"
-            for count, row in report["detail"]["pictures"].items()
-            if count != "0"
-        ),
-        follow_up=f"{follow_up['accuracy']:.1%} of {follow_up['count']}",
-        pointing=report["grounding"]["pointing"],
-        words=report["grounding"]["words"],
-        chance=report["grounding"]["chance"],
-        train_seed=training["seed"],
-        steps=training["steps_made"],
-        minutes=training["training_minutes"],
-        threads=training["threads"],
-        commit=training["git_commit"],
-        torch=training["torch"],
-        pictures_drawn=training["pictures"],
-        see=training["see_until"],
-        ask=training["ask_until"],
-        join=training["join_until"],
-        muon=training["muon_rate"],
-        adam=training["adam_rate"],
+        measured=_measured(report),
+        goals=md.goals_table(report),
+        languages=md.languages_table(report),
+        wording=md.groups(report, "by_wording"),
+        pictures=md.groups(report, "by_pictures"),
+        pairs=md.groups(report, "by_pair"),
+        digit_interval=md.interval(report["digits"]),
+        painting=md.painting_table(report),
+        pointing=md.pointing_table(report),
+        routing=md.experts_table(report),
+        variants=md.variants_table(report),
+        speed=_speed(report),
+        trained=_trained(training),
+        history=_history(training),
         grounding=training["grounding"],
-        history=training.get("history", "The committed weights came out of one run."),
+        mention=training["mention"],
+        tongues=training["tongues"],
+        compared=_compared(report, json.loads(compared.read_text()) if compared.is_file() else []),
     )
+    return md.wrapped(text) + "\n"
+
+
+def write_section(folder: Path) -> str:
+    """The README's section about the model in `folder`, without its heading and marks."""
+    report = _read(folder, "evaluation.json")
+    found = report["occlusion"]
+    text = SECTION.format(
+        **_facts(report),
+        by_language=md.by_language(report),
+        **{key: md.percent(found[key]) for key in ("before", "after", "chance", "control")},
+        pointing=md.percent(report["grounding"]["pointing"]),
+        pointing_chance=md.percent(at(report, "grounding.regions.together.chance")),
+        shape_count=len(SHAPES),
+        colour_count=len(COLOURS),
+    )
+    return md.wrapped(text)
+
+
+def put_section(readme: str, section: str) -> str:
+    """A README's text with what stands between the two marks replaced.
+
+    Raises:
+        ValueError: the marks are not there, or more than once.
+    """
+    if readme.count(BEGIN) != 1 or readme.count(END) != 1 or readme.index(BEGIN) > readme.index(END):
+        raise ValueError(f"the README needs one line {BEGIN!r} and, after it, one line {END!r}")
+    before, rest = readme.split(BEGIN)
+    return f"{before}{BEGIN}\n\n{section}\n\n{END}{rest.split(END)[1]}"
+
+
+def note_compared(folder: Path, name: str, report: dict) -> None:
+    """Add another model's numbers to compared.json, or replace those of the same name."""
+    file = folder / COMPARED
+    rows = [row for row in (json.loads(file.read_text()) if file.is_file() else []) if row["name"] != name]
+    rows.append(
+        {"name": name, "seed": report["seed"]} | {path: at(report, path) for path in _COMPARED.values()}
+    )
+    file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def _read(folder: Path, name: str) -> dict:
+    return json.loads((folder / name).read_text(encoding="utf-8"))
+
+
+def _facts(report: dict) -> dict:
+    """What both texts say."""
+    names = [language(code).name for code in CODES]
+    return {
+        "names": ", ".join(sorted(names)[:-1]) + " and " + sorted(names)[-1],
+        "types": md.types_table(report),
+        "turns": md.groups(report, "by_turn"),
+        "digit_count": report["digits"]["count"],
+        "digits": md.percent(report["digits"]["accuracy"]),
+        "selection": md.selection(report),
+    }
+
+
+def _measured(report: dict) -> str:
+    cells = sum(map(len, report["accuracy"]["by_cell"].values()))
+    return (
+        f"`python -m model.demo.evaluate --seed {report['seed']}`: {report['questions']:,} questions in "
+        f"{report['dialogues']:,} dialogues, about {report['questions'] // max(1, cells)} for each type in "
+        f"each language; {report['seconds'] / 60:.1f} minutes, {report['processes']} processes, torch "
+        f"{report['torch']}. Intervals are Wilson's, 95 %."
+    )
+
+
+def _speed(report: dict) -> str:
+    speed = report["speed"]
+    return (
+        f"On {speed['threads']} CPU threads the first token of a question about two pictures comes after "
+        f"{speed['first_token_seconds']:.2f} s, then {speed['tokens_per_second'] or 0:.0f} tokens a second "
+        f"(medians of {speed['questions']}). The folder has {speed['megabytes']:.1f} MB."
+    )
+
+
+def _trained(training: dict) -> str:
+    see = training["see"]
+    return (
+        f"`python -m model.demo.train`, seed {training['seed']}, "
+        f"data {training.get('data_version', 'unknown')}, commit {training['git_commit']}, torch "
+        f"{training['torch']}, {training.get('device', 'cpu')}, {training['threads']} CPU threads: "
+        f"{training['pictures']:,} drawn pictures (48 to 640 pixels: one to four tiles and a thumbnail) "
+        f"and a quarter as many crowded tiles. First the vision tower alone, read by a throw-away head: "
+        f"{see['steps']:,} steps of {see['tiles']} tiles. Then {training['steps_made']:,} steps of packed "
+        f"dialogues in {training['training_minutes']} minutes, the tower standing still up to "
+        f"{training['join_from']:.0%} of them, rates falling from {training['constant_until']:.0%} on. Muon "
+        f"({training['muon_rate']}) for matrices, AdamW ({training['adam_rate']}) for the rest."
+    )
+
+
+def _history(training: dict) -> str:
+    if "history" in training:
+        return training["history"]
+    if training.get("start_from"):
+        return "The run began with the weights of an earlier one."
+    return "The committed weights came out of one run."
+
+
+def _compared(report: dict, others: list[dict]) -> str:
+    if not others:
+        return "What the same training gives without one of these terms has not been measured."
+    own = {"name": "as it is"} | {path: at(report, path) for path in _COMPARED.values()}
+    body = [
+        (row["name"], *(_number(row.get(path), path) for path in _COMPARED.values()))
+        for row in (own, *others)
+    ]
+    return "With and without:\n\n" + md.rows(("", *_COMPARED), body)
+
+
+def _number(value: float | None, path: str) -> str:
+    return f"{value:.2f}" if value is not None and path == "routing.variation" else md.percent(value)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m model.demo.card", description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--folder", type=Path, default=WEIGHTS, help="the model's folder (default %(default)s)"
-    )
-    folder = parser.parse_args(arguments).folder
-    (folder / "README.md").write_text(write_card(folder), encoding="utf-8")
+    parser.add_argument("--folder", type=Path, default=DEMO_WEIGHTS, help="the model (default %(default)s)")
+    parser.add_argument("--readme", type=Path, help="the README whose section is written (default: ours)")
+    parser.add_argument("--compare", nargs=2, metavar=("NAME", "REPORT"), help="another model's report")
+    chosen = parser.parse_args(arguments)
+    if chosen.compare:
+        name, file = chosen.compare
+        note_compared(chosen.folder, name, json.loads(Path(file).read_text(encoding="utf-8")))
+    (chosen.folder / "README.md").write_text(write_card(chosen.folder), encoding="utf-8")
+    # another model's card leaves our README alone
+    readme = chosen.readme or (README if chosen.folder == DEMO_WEIGHTS and README.is_file() else None)
+    if readme:
+        text = put_section(readme.read_text(encoding="utf-8"), write_section(chosen.folder))
+        readme.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,226 +1,224 @@
-"""Ask the demo model about pictures it has never seen: `python -m model.demo.evaluate`.
+"""Measure the demo model on pictures and wordings it has never seen: `python -m model.demo.evaluate`.
 
-Everything goes the way a user's message goes: PIL pictures and text through the real processor, greedy
-generation token by token, the answer's text compared with the right one character for character. Half of the
-questions are worded as in training, half in ways that training never uses. A follow-up question comes after
-the model's own answer, right or wrong. Intervals are Wilson's, 95 %.
-
-Where it looks is measured too: in the last layer that sees everything, with the heads averaged, is the patch
-that the predicting row attends to most on the thing that the word is about?
+Answers to every type of question in every language, all handwritten digits of the test split, questions whose
+thing is painted over, where it looks, what its experts do, and the same with weights held in fewer bits. One
+table is printed; --json writes the whole report, from which the model's card and the README's section are
+made (`model.demo.card`). Two processes work side by side. Intervals are Wilson's, 95 %.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-import math
+import os
 import secrets
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
-from model.checkpoint import load
-from model.demo.dialogues import KINDS, MANDATORY_KINDS, converse
-from model.demo.scenes import Scene, draw_scene
-from model.demo.turns import NothingToAsk, Turn
-from model.generate import generate
-from model.hooks import recorded
+from model.checkpoint import DEMO_WEIGHTS, load
+from model.demo.asking import Outcome, ask_model, measure_speed
+from model.demo.experts import measure_experts
+from model.demo.goals import compare_with_goals
+from model.demo.languages import CODES
+from model.demo.looking import measure_looking
+from model.demo.painting import PAINTED, draw_trials, measure_painting
+from model.demo.questions import KINDS
+from model.demo.samples import Sample, digit_samples, draw_samples
+from model.demo.scores import mistakes, summarize, tally
+from model.demo.tables import table
+from model.demo.variants import FORMS, compare, routing_agreement
+from model.demo.watching import watch
 from model.llama4 import Llama4
-from model.processor import Inputs, Processor
-from model.sampling import SamplingParams
-
-HELD_OUT = 9  # the second part of the scenes' seeds; training draws with 1 and 3
-# a patch shows a thing when their overlap is this share of the smaller of the two
-_ON_IT = 0.3
+from model.processor import Processor
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One dialogue about some held-out scenes; `wording` is the split its phrasings come from."""
+class Plan:
+    """How much is measured: `per_cell` dialogues for each type and language, and so on."""
 
-    scenes: tuple[Scene, ...]
-    turns: tuple[Turn, ...]
-    wording: str
+    per_cell: int = 20
+    digits: int | None = None  # all
+    painted: int = 60  # per type
+    watched: int = 4  # dialogues per type and language, in other pictures than those that are asked about
+    rivals: int = 160  # dialogues that models with random weights are shown
+    variants: int = 5  # dialogues per type and language
+    agreement: int = 1  # the same
+    timed: int = 12  # questions
+    kinds: tuple[str, ...] = KINDS
+    languages: tuple[str, ...] = CODES
+
+    def draw(self, per_cell: int, seed: int, first: int = 0) -> list[Sample]:
+        """Dialogues for each of the plan's types and languages."""
+        return list(draw_samples(per_cell, seed, self.kinds, self.languages, first))
+
+
+QUICK = Plan(per_cell=2, digits=72, painted=12, watched=1, rivals=0, variants=0)
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What the model said to one turn. `pointed`: per word about a thing, (hit, chance)."""
+class Task:
+    """A piece of work for one process: `part` of the report, `run(llama, processor)`, how many dialogues."""
 
-    turn: Turn
-    said: str
-    wording: str
-    pictures: int
-    follow_up: bool
-    pointed: tuple[tuple[bool, float], ...]
-
-    @property
-    def right(self) -> bool:
-        """Exact match."""
-        return self.said == self.turn.answer
+    part: str
+    run: Callable[[Llama4, Processor], Any]
+    size: int
+    form: str | None = None  # one of FORMS
 
 
-def draw_samples(per_kind: int, seed: int, kinds: Sequence[str] = KINDS) -> list[Sample]:
-    """`per_kind` dialogues that begin with each kind of question, half of them in each wording."""
-    samples = []
-    for number, kind in enumerate(kinds):
-        for index in range(per_kind):
-            rng = np.random.default_rng((seed, HELD_OUT, number, index))
-            wording = ("train", "test")[index % 2]
-            while True:
-                low, high = {"which": (2, 3), "chat": (0, 1)}.get(kind, (1, 3))
-                count = int(rng.integers(low, high + 1))
-                scenes = tuple(draw_scene((seed, HELD_OUT, int(rng.integers(2**31)))) for _ in range(count))
-                try:
-                    turns = converse(rng, scenes, wording, kind)
-                except NothingToAsk:
-                    continue
-                samples.append(Sample(scenes, tuple(turns), wording))
-                break
-    return samples
-
-
-def ask_model(llama: Llama4, processor: Processor, sample: Sample) -> list[Outcome]:
-    """Hold the dialogue and note every answer."""
-    messages: list[dict] = []
-    outcomes = []
-    pictures = [{"type": "image", "image": scene.image} for scene in sample.scenes]
-    for number, turn in enumerate(sample.turns):
-        content = [*(pictures if number == 0 else []), {"type": "text", "text": turn.question}]
-        messages.append({"role": "user", "content": content})
-        inputs = processor(messages)
-        steps = list(generate(llama, processor, inputs, SamplingParams(max_tokens=64)))
-        said = "".join(step.text for step in steps)
-        pointed = ()
-        if said == turn.answer and turn.pointers:
-            pointed = tuple(_pointing(llama, processor, inputs, sample, turn, [s.token_id for s in steps]))
-        outcomes.append(Outcome(turn, said, sample.wording, len(pictures), number > 0, pointed))
-        messages.append({"role": "assistant", "content": said})
-    return outcomes
-
-
-@torch.no_grad()
-def _pointing(
-    llama: Llama4, processor: Processor, inputs: Inputs, sample: Sample, turn: Turn, answer: list[int]
-) -> Iterable[tuple[bool, float]]:
-    """Per word about a thing: does the most attended patch lie on it, and what share of all patches does."""
-    text = llama.config.text
-    layer = max(number for number in range(text.num_hidden_layers) if not text.uses_rope(number))
-    point = llama.hook_points[f"blocks.{layer}.attn.hook_pattern"]
-    prompt = len(inputs.token_ids)
-    token_ids = torch.cat([inputs.token_ids, torch.tensor(answer)])
-    with recorded(point, rows=slice(prompt - 1, None)) as kept:
-        llama(token_ids[None], pixel_values=inputs.pixel_values)
-    weights = kept[point.name][0].mean(0)[:, :prompt].numpy()  # [answer rows, prompt tokens]
-    boxes, images = inputs.spans.patch_box, inputs.spans.image_index
-    ends = np.cumsum([len(processor.tokenizer.token_text(token)) for token in answer])
-    shown = ~np.isnan(boxes[:, 0])
-    for pointer in turn.pointers:
-        things = [sample.scenes[pointer.image].things[number].box for number in pointer.things]
-        on_it = (images == pointer.image) & np.any([_overlaps(boxes, box) for box in things], axis=0)
-        row = weights[int(np.argmax(ends > pointer.start))]
-        yield bool(on_it[np.argmax(np.where(shown, row, -1))]), float(on_it.sum() / shown.sum())
-
-
-def _overlaps(patches: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
-    """Which patches [T, 4] lie on the box; NaN lies nowhere."""
-    x0, y0, x1, y1 = patches.T
-    common = np.clip(np.minimum(x1, box[2]) - np.maximum(x0, box[0]), 0, None)
-    common = common * np.clip(np.minimum(y1, box[3]) - np.maximum(y0, box[1]), 0, None)
-    smaller = np.minimum((x1 - x0) * (y1 - y0), (box[2] - box[0]) * (box[3] - box[1]))
-    return common > _ON_IT * smaller
-
-
-def wilson(right: int, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927)."""
-    if count == 0:
-        return 0.0, 1.0
-    z, share = 1.96, right / count
-    middle = share + z * z / (2 * count)
-    reach = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    scale = 1 + z * z / count
-    return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)
-
-
-def summarize(outcomes: Sequence[Outcome]) -> dict:
-    """The report that `--json` writes: accuracies, counts, intervals by type, wording, number of pictures."""
-
-    def share(chosen: Iterable[Outcome]) -> dict:
-        chosen = list(chosen)
-        right = sum(outcome.right for outcome in chosen)
-        low, high = wilson(right, len(chosen))
-        return {
-            "accuracy": right / max(1, len(chosen)),
-            "right": right,
-            "count": len(chosen),
-            "low": low,
-            "high": high,
-        }
-
-    groups: dict[str, dict[str, list[Outcome]]] = defaultdict(lambda: defaultdict(list))
-    for outcome in outcomes:
-        groups["type"][outcome.turn.kind].append(outcome)
-        groups["wording"]["as in training" if outcome.wording == "train" else "new"].append(outcome)
-        groups["pictures"][str(outcome.pictures)].append(outcome)
-        groups["turn"]["follow-up" if outcome.follow_up else "first"].append(outcome)
-        groups["language"]["en"].append(outcome)
-    detail = {
-        name: {key: share(chosen) for key, chosen in sorted(group.items())} for name, group in groups.items()
-    }
-    for kind, chosen in groups["type"].items():
-        detail["type"][kind]["new wording"] = share(o for o in chosen if o.wording == "test")["accuracy"]
-        commonest = Counter(outcome.turn.answer for outcome in chosen).most_common(1)[0][1]
-        detail["type"][kind]["commonest answer"] = commonest / len(chosen)
-    accuracy = {
-        f"by_{name}": {key: row["accuracy"] for key, row in rows.items()} for name, rows in detail.items()
-    }
-    pointed = [each for outcome in outcomes for each in outcome.pointed]
-    hits = sum(hit for hit, _ in pointed)
-    return {
-        "questions": len(outcomes),
-        "accuracy": {"overall": share(outcomes)["accuracy"]} | accuracy,
-        "detail": detail,
-        "grounding": {
-            "pointing": hits / max(1, len(pointed)),
-            "chance": sum(chance for _, chance in pointed) / max(1, len(pointed)),
-            "words": len(pointed),
-        },
-    }
-
-
-def table(report: dict) -> str:
-    """The report as text."""
-    lines = [
-        f"{'type':<14}{'right':>12}{'exact':>8}{'95 % interval':>18}{'new wording':>13}{'commonest':>11}"
-    ]
-    types = report["detail"]["type"]
-    for kind in sorted(types, key=KINDS.index):
-        row = types[kind]
-        mark = "*" if kind in MANDATORY_KINDS else ""
-        counted = f"{row['right']} / {row['count']}"
-        interval = f"{row['low']:.1%} to {row['high']:.1%}"
-        lines.append(
-            f"{kind + mark:<14}{counted:>12}{row['accuracy']:>8.1%}{interval:>18}"
-            f"{row['new wording']:>13.1%}{row['commonest answer']:>11.1%}"
-        )
-    lines.append(f"{'all':<14}{report['questions']:>12}{report['accuracy']['overall']:>8.1%}")
-    for name in ("pictures", "wording", "turn"):
-        parts = (
-            f"{key}: {row['accuracy']:.1%} of {row['count']}" for key, row in report["detail"][name].items()
-        )
-        lines.append(f"by {name}: " + ", ".join(parts))
-    grounding = report["grounding"]
-    lines.append(
-        f"looks at the thing while naming it: {grounding['pointing']:.1%} of {grounding['words']} words "
-        f"in right answers (chance {grounding['chance']:.1%})"
+def tasks(plan: Plan, seed: int) -> list[Task]:
+    """All of a plan's work, the longest pieces first."""
+    cells = len(plan.kinds) * len(plan.languages)
+    painted = [kind for kind in PAINTED if kind in plan.kinds]
+    # its own seed: heads are chosen there, and other questions are asked about other pictures
+    found = [Task("watched", partial(_watch, seed + 1, plan), plan.watched * cells)]
+    for form in FORMS if plan.variants else ():
+        found.append(Task(f"agreement {form}", partial(_agree, seed, plan), plan.agreement * cells, form))
+        found += [
+            Task(f"variant {form}", partial(_ask, seed, plan, index), cells, form)
+            for index in range(plan.variants)
+        ]
+    found.append(
+        Task("occlusion", partial(_paint, seed, plan.painted, painted), 3 * len(painted) * plan.painted)
     )
-    return "\n".join(lines)
+    found += [Task("answers", partial(_ask, seed, plan, index), cells) for index in range(plan.per_cell)]
+    return [*found, Task("digits", partial(_digits, seed, plan.digits), plan.digits or 360)]
+
+
+def _ask(seed: int, plan: Plan, index: int, llama: Llama4, processor: Processor) -> list[list[Outcome]]:
+    return ask_model(llama, processor, plan.draw(1, seed, index))
+
+
+def _digits(seed: int, count: int | None, llama: Llama4, processor: Processor) -> list[list[Outcome]]:
+    return ask_model(llama, processor, list(digit_samples(seed, count)))
+
+
+def _paint(seed: int, per_kind: int, kinds: list[str], llama: Llama4, processor: Processor) -> dict:
+    return measure_painting(llama, processor, draw_trials(per_kind, seed, kinds))
+
+
+def _watch(seed: int, plan: Plan, llama: Llama4, processor: Processor) -> dict:
+    samples = plan.draw(plan.watched, seed)
+    watched = watch(llama, processor, samples, seed, note="")
+    return {
+        "grounding": measure_looking(llama, processor, samples, seed, watched, plan.rivals),
+        "routing": measure_experts(llama, processor, samples, seed, watched, plan.rivals),
+    }
+
+
+def _agree(seed: int, plan: Plan, llama: Llama4, processor: Processor) -> dict:
+    base, _ = _model(_folder, None)
+    return routing_agreement(base, llama, processor, plan.draw(plan.agreement, seed))
+
+
+_folder = ""
+
+
+def _begin(folder: str, threads: int | None = None) -> None:
+    global _folder
+    _folder = folder
+    if threads:
+        torch.set_num_threads(threads)
+
+
+@cache
+def _model(folder: str, form: str | None) -> tuple[Llama4, Processor]:
+    return load(folder, quantize=form)
+
+
+def _work(run: Callable[[Llama4, Processor], Any], form: str | None) -> Any:
+    return run(*_model(_folder, form))
+
+
+def results(todo: Iterable[Task], folder: str, workers: int) -> Iterator[tuple[int, Task, Any]]:
+    """Number, task and result of each task, as they are done by `workers` processes (0: by this one)."""
+    todo = list(todo)
+    with ExitStack() as stack:
+        bar = stack.enter_context(tqdm(total=sum(task.size for task in todo), unit="dialogue"))
+        if workers == 0:
+            _begin(folder)
+            done: Iterable[tuple[int, Any]] = (
+                (number, _work(task.run, task.form)) for number, task in enumerate(todo)
+            )
+        else:
+            pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (folder, 1))
+            stack.enter_context(pool)
+            stack.callback(pool.shutdown, cancel_futures=True)
+            futures: dict[Future, int] = {
+                pool.submit(_work, task.run, task.form): number for number, task in enumerate(todo)
+            }
+            done = ((futures[future], future.result()) for future in as_completed(futures))
+        for number, result in done:
+            bar.update(todo[number].size)
+            yield number, todo[number], result
+
+
+def evaluate(folder: str, plan: Plan, seed: int, workers: int = 2) -> dict:
+    """The whole report of the model in `folder` ("demo": the embedded one)."""
+    start = time.monotonic()
+    speed = measure_speed(*load(folder), plan.timed)
+    todo = tasks(plan, seed)
+    found: dict[str, list] = {}
+    for _, task, result in sorted(results(todo, folder, workers), key=lambda row: row[0]):
+        found.setdefault(task.part, []).append(result)
+    dialogues = [dialogue for part in found["answers"] for dialogue in part]
+    answers = [outcome for dialogue in dialogues for outcome in dialogue]
+    digits = [outcome for dialogue in found["digits"][0] for outcome in dialogue]
+    report = {
+        "seed": seed,
+        "plan": vars(plan),
+        "weights": _digest(folder),
+        "torch": torch.__version__,
+        "dialogues": len(dialogues),
+        **summarize(answers),
+        "mistakes": mistakes(answers),
+        "digits": tally(digits),
+        "occlusion": found["occlusion"][0],
+        **found["watched"][0],
+        "variants": {},
+        "speed": speed | {"megabytes": _megabytes(folder)},
+    }
+    for form in FORMS if plan.variants else ():
+        ours, theirs = (
+            [outcome for part in parts for dialogue in part for outcome in dialogue]
+            for parts in (found["answers"][: plan.variants], found[f"variant {form}"])
+        )
+        report["variants"][form] = {"what": FORMS[form]} | compare(ours, theirs)
+        report["variants"][form]["routing_agreement"] = found[f"agreement {form}"][0]
+    report["goals"] = compare_with_goals(report)
+    return _rounded(report | {"seconds": time.monotonic() - start, "processes": workers})
+
+
+def _rounded(value: Any) -> Any:
+    """The report without the digits that nobody reads."""
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(each) for each in value]
+    return round(value, 5) if isinstance(value, float) else value
+
+
+def _files(folder: str) -> Path:
+    return DEMO_WEIGHTS if folder == "demo" else Path(folder)
+
+
+def _digest(folder: str) -> str:
+    """SHA-256 of the weights, so that a report can be told from another model's."""
+    return hashlib.sha256((_files(folder) / "model.safetensors").read_bytes()).hexdigest()
+
+
+def _megabytes(folder: str) -> float:
+    return sum(file.stat().st_size for file in _files(folder).iterdir() if file.is_file()) / 1e6
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -229,24 +227,24 @@ def main(arguments: list[str] | None = None) -> None:
         prog="python -m model.demo.evaluate", description=__doc__.splitlines()[0]
     )
     parser.add_argument("--model", default="demo", help="'demo' or a folder (default %(default)s)")
-    parser.add_argument("--per-type", type=int, default=250, help="dialogues per question type (%(default)s)")
-    parser.add_argument("--quick", action="store_true", help="25 per type, from a fresh random seed")
-    parser.add_argument("--seed", type=int, help="of the scenes and questions (default 0; --quick draws one)")
+    parser.add_argument("--quick", action="store_true", help="less of everything, from a fresh random seed")
+    parser.add_argument("--seed", type=int, help="of pictures and questions (default 0; --quick draws one)")
+    parser.add_argument(
+        "--per-cell", type=int, help=f"dialogues per type and language (default {Plan.per_cell})"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=min(2, os.cpu_count() or 1), help="processes (default %(default)s)"
+    )
     parser.add_argument("--json", type=Path, help="also write the report there")
     chosen = parser.parse_args(arguments)
     seed = chosen.seed if chosen.seed is not None else secrets.randbelow(2**31) if chosen.quick else 0
-    start = time.monotonic()
-    llama, processor = load(chosen.model)
-    outcomes: list[Outcome] = []
-    samples = draw_samples(25 if chosen.quick else chosen.per_type, seed)
-    for sample in tqdm(samples, desc="asking", unit="dialogue"):
-        outcomes += ask_model(llama, processor, sample)
-    report = {"seed": seed} | summarize(outcomes)
+    plan = QUICK if chosen.quick else Plan()
+    if chosen.per_cell:
+        plan = replace(plan, per_cell=chosen.per_cell, variants=min(plan.variants, chosen.per_cell))
+    report = evaluate(chosen.model, plan, seed, chosen.workers)
     print(table(report))
-    seconds = time.monotonic() - start
-    print(f"seed {seed}, {report['questions']} questions in {seconds:.0f} s; * the goal is at least 80 %")
     if chosen.json:
-        chosen.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        chosen.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

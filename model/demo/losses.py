@@ -8,54 +8,50 @@ B rows, T tokens, Q questions, G grounded words, E experts, N tiles
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kernels import attention_rows
-from model.attention import Sight
+from model.demo.batched import batched_experts, branch_attention
+from model.demo.company import MOST_PICTURES
+from model.demo.languages import CODES
 from model.demo.packing import NO_LOSS, Batch
-from model.demo.pictures import CELLS, UNCLEAR
-from model.demo.scenes import COLOURS, SHAPES
+from model.demo.pictures import LABELS, UNCLEAR
 from model.hooks import recorded
 from model.llama4 import Llama4
 from model.norms import rms_normalize
 
-MOST_PICTURES = 3
+LABEL_WEIGHTS = {"shape": 1.0, "colour": 1.0, "digit": 1.0, "size": 0.5, "across": 0.5, "down": 0.5}
 SHORT_ANSWER = 3  # tokens
 REST = 2.0
 BALANCE, ROUTER_SIZE = 0.01, 1e-4  # weights of the two router terms (Switch Transformer; ST-MoE)
 
 
 class CellHead(nn.Linear):
-    """A throw-away reader of picture tokens: is a thing's middle here, which shape, colour and cell is it."""
+    """A throw-away reader of picture tokens: is a thing's middle here, and what of LABELS is it."""
 
-    parts = (1, len(SHAPES), len(COLOURS), CELLS**2)
+    parts = (1, *LABELS.values())
 
     def __init__(self, width: int):
         super().__init__(width, sum(self.parts))
 
-    def loss(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss for `features` [N, cells, width] and `labels` [N, cells, 2]; shares right."""
-        there, shape, colour, cell = self(features).float().split(self.parts, dim=-1)
+    def loss(self, features: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Loss for `features` [N, cells, width] and `labels` [N, cells, 6]; the share right by label."""
+        there, *read = self(features).float().split(self.parts, dim=-1)
         labels = labels.long()
         clear = labels[..., 0] != UNCLEAR
         full = labels[..., 0] >= 0
-        presence = F.binary_cross_entropy_with_logits(there[clear][:, 0], full[clear].float())
-        shapes, colours = labels[full].unbind(-1)
-        cells = torch.arange(CELLS**2).expand(full.shape)[full]
-        named = F.cross_entropy(shape[full], shapes) + F.cross_entropy(colour[full], colours)
-        total = 5 * presence + named + 0.2 * F.cross_entropy(cell[full], cells)
-        right = (
-            (shape[full].argmax(-1) == shapes).float().mean(),
-            (colour[full].argmax(-1) == colours).float().mean(),
-        )
-        return total, *right
+        total = 5 * F.binary_cross_entropy_with_logits(there[clear][:, 0], full[clear].float())
+        right = {}
+        for (name, _), logits, truth in zip(LABELS.items(), read, labels[full].unbind(-1), strict=True):
+            known = truth >= 0
+            if known.any():
+                said = logits[full][known]
+                total = total + LABEL_WEIGHTS[name] * F.cross_entropy(said, truth[known])
+                right[name] = float((said.argmax(-1) == truth[known]).float().mean())
+        return total, right
 
 
 class PlaceHead(nn.Linear):
@@ -68,7 +64,7 @@ class PlaceHead(nn.Linear):
         super().__init__(width, MOST_PICTURES + 1)
 
     def loss(self, residual: Tensor, batch: Batch) -> Tensor:
-        """Loss for the residual stream [B, T, width] of a packed batch."""
+        """Loss for the residual stream [B, P, width] of a packed batch's prefixes."""
         read = self(rms_normalize(residual, 1e-5)).float()
         patches = batch.image >= 0
         if not patches.any():
@@ -77,74 +73,105 @@ class PlaceHead(nn.Linear):
         return number + F.binary_cross_entropy_with_logits(read[patches][:, -1], batch.whole[patches].float())
 
 
+class ThingHead(nn.Linear):
+    """A throw-away reader of the text part's words: which thing has just been named?
+
+    Where a name makes the model look, it learns from this to bring home what it saw there.
+    """
+
+    def __init__(self, width: int):
+        super().__init__(width, sum(LABELS.values()))
+
+    def loss(self, residual: Tensor, words: Tensor, labels: Tensor) -> Tensor:
+        """Loss for the residual stream [B, T, width] at `words` [G, 2]; `labels` [G, 6], -1 for unknown."""
+        read = self(rms_normalize(residual[words[:, 0], words[:, 1]], 1e-5)).float()
+        total = read.sum() * 0
+        for name, some, truth in zip(
+            LABELS, read.split(tuple(LABELS.values()), dim=-1), labels.unbind(-1), strict=True
+        ):
+            known = truth >= 0
+            if known.any():
+                total = total + LABEL_WEIGHTS[name] * F.cross_entropy(some[known], truth[known])
+        return total
+
+
+@dataclass(frozen=True)
+class Heads:
+    """The throw-away readers that training needs beside the model."""
+
+    cell: CellHead
+    place: PlaceHead
+    mention: ThingHead
+    reference: ThingHead
+
+    @classmethod
+    def of_width(cls, width: int) -> Heads:
+        """Fresh ones for a model of that width."""
+        return cls(CellHead(width), PlaceHead(width), ThingHead(width), ThingHead(width))
+
+    def to(self, *how: object) -> Heads:
+        """In place, as `nn.Module.to`."""
+        for head in vars(self).values():
+            head.to(*how)
+        return self
+
+
 @dataclass(frozen=True)
 class Answered:
     """Losses of one packed batch, and how it went."""
 
     answer: Tensor  # cross-entropy of an answer's tokens, mean over questions
     grounding: Tensor
+    tiles: Tensor
+    mention: Tensor
+    reference: Tensor
     counting: Tensor
     balance: Tensor
+    tongues: Tensor
     placing: Tensor
+    naming: Tensor  # of the things that questions speak of
     right: Tensor  # bool [Q], every token of the answer right
     spread: float  # coefficient of variation of the experts' load, mean over layers
 
 
-def answer_losses(llama: Llama4, place_head: PlaceHead, batch: Batch, features: Tensor) -> Answered:
+def answer_losses(llama: Llama4, heads: Heads, batch: Batch, features: Tensor) -> Answered:
     """Run the model on a packed batch whose pictures' vectors are `features` [N, cells, width]."""
     text = llama.config.text
-    last_global = max(layer for layer in range(text.num_hidden_layers) if not text.uses_rope(layer))
-    attention = llama.blocks[last_global].attn
-    before = llama.blocks[last_global].hook_resid_pre
+    first_global, middle_global, *_, last_global = (
+        layer for layer in range(text.num_hidden_layers) if not text.uses_rope(layer)
+    )
+    before = llama.blocks[middle_global].hook_resid_pre
+    named, referred = (llama.blocks[layer + 1].hook_resid_pre for layer in (first_global, middle_global))
     routers = [llama.hook_points[f"blocks.{layer}.moe.hook_router_logits"] for layer in text.moe_layers]
-    with plain_attention(llama), recorded([attention.hook_q, attention.hook_k, before, *routers]) as kept:
+    watched = branch_attention(llama, batch, (first_global, middle_global, last_global))
+    reading = recorded([before, named, referred, *routers])
+    with watched as seen, batched_experts(llama), reading as kept:
         hidden = llama.hidden(
-            batch.token_ids,
-            positions=batch.positions,
-            attention_mask=batch.attention_mask(),
-            image_features=features if len(features) else None,
+            batch.token_ids, positions=batch.positions, image_features=features if len(features) else None
         )
     answer, right = _answers(llama, hidden, batch)
-    q, k = kept[attention.hook_q.name], kept[attention.hook_k.name]
-    grounding = _grounding(q, k, batch, attention.scale)
-    counting = _counting(q, k, batch, attention.scale)
-    placing = place_head.loss(kept[before.name], batch)
+    logits = [kept[router.name].float() for router in routers]
+    half = text.num_attention_heads // 2  # the other heads stay free
     real = batch.branch.flatten() >= 0
-    balances, spreads = zip(*(_balance(kept[router.name].float()[real]) for router in routers), strict=True)
+    # apart: in a chat most tokens are patches, in a packed batch most are words
+    patches = F.pad(batch.image >= 0, (0, batch.positions.shape[1] - batch.prefix)).flatten()
+    kinds = [some for some in (real & patches, real & ~patches) if some.any()]
+    balances, spreads = zip(*(_balance(some[kind]) for some in logits for kind in kinds), strict=True)
     return Answered(
-        answer, grounding, counting, torch.stack(balances).sum(), placing, right, sum(spreads) / len(spreads)
+        answer=answer,
+        grounding=_grounding(seen[last_global], batch.grounded, batch.boxes, batch.prefix),
+        mention=_grounding(seen[first_global][:, :half], batch.mentions, batch.mentioned, batch.prefix),
+        reference=_even(seen[middle_global][:, :half], batch.references, batch.referred, batch.prefix),
+        tiles=_within_tiles(seen[last_global], batch),
+        counting=_counting(seen[last_global], batch),
+        balance=torch.stack(balances).sum(),
+        tongues=-shared_information(logits[len(logits) // 2], batch.language.flatten(), len(CODES)),
+        placing=heads.place.loss(kept[before.name][:, : batch.prefix], batch),
+        naming=heads.mention.loss(kept[named.name], batch.mentions, batch.mention_labels)
+        + heads.reference.loss(kept[referred.name], batch.references, batch.reference_labels),
+        right=right,
+        spread=sum(spreads) / len(spreads),
     )
-
-
-@contextmanager
-def plain_attention(llama: Llama4) -> Iterator[None]:
-    """Attention as plain matrix products: a CPU's fused kernel takes several times longer going back.
-
-    The text part's rule is added as numbers, made once for all layers of a kind.
-    """
-    biases: dict[int, Tensor] = {}
-
-    def attend(q: Tensor, k: Tensor, v: Tensor, sight: Sight, chunked: bool) -> Tensor:
-        segment = sight.segments[chunked][0]
-        batch, heads, tokens, width = q.shape
-        if chunked not in biases:
-            hidden = torch.zeros(segment.mask.shape, dtype=q.dtype).masked_fill_(~segment.mask, -1e4)
-            biases[chunked] = hidden.expand(batch, heads, tokens, tokens).flatten(0, 1)
-        groups = heads // k.shape[1]
-        k, v = (x.repeat_interleave(groups, dim=1).flatten(0, 1) for x in (k, v))
-        weights = torch.baddbmm(biases[chunked], q.flatten(0, 1) * width**-0.5, k.mT).softmax(-1)
-        return torch.bmm(weights, v).view(batch, heads, tokens, width)
-
-    before = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
-    # for the vision tower; without this (its name notwithstanding) the products would be made in float32
-    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)
-    with ExitStack() as stack:
-        stack.enter_context(nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH))
-        stack.callback(torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp, before)
-        for block in llama.blocks:
-            block.attn.fused = partial(attend, chunked=block.attn.chunked)
-            stack.callback(delattr, block.attn, "fused")
-        yield
 
 
 def _answers(llama: Llama4, hidden: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -156,49 +183,77 @@ def _answers(llama: Llama4, hidden: Tensor, batch: Batch) -> tuple[Tensor, Tenso
     # an answer of many words weighs as much as one of a word, a full stop and the end
     weights = (SHORT_ANSWER / torch.bincount(questions, minlength=len(batch.kinds))).clamp(max=1)[questions]
     loss = (F.cross_entropy(logits, targets, reduction="none") * weights).sum() / len(batch.kinds)
-    wrong = torch.zeros(len(batch.kinds)).index_add(0, questions, (logits.argmax(-1) != targets).float())
+    wrong = torch.zeros(len(batch.kinds), device=rows.device).index_add(
+        0, questions, (logits.argmax(-1) != targets).float()
+    )
     return loss, wrong == 0
 
 
-def _looking(q: Tensor, k: Tensor, batch: Batch, places: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Attention [places, heads, T] of the tokens at `places` [places, 2]; and their order in it."""
-    patterns, order = [], []
-    for row in range(len(q)):
-        here = (places[:, 0] == row).nonzero()[:, 0]
-        if not len(here):
-            continue
-        at, position, branch = places[here, 1], batch.positions[row], batch.branch[row]
-        allowed = (position >= 0) & (position <= position[at, None])
-        allowed &= (branch == 0) | (branch == branch[at, None])
-        query, keys = q[row, at].transpose(0, 1)[None], k[row].transpose(0, 1)[None]
-        patterns.append(attention_rows(query, keys, scale, allowed[None, None])[0].transpose(0, 1))
-        order.append(here)
-    return torch.cat(patterns), torch.cat(order)
+def _grounding(weights: Tensor, words: Tensor, boxes: Tensor, prefix: int) -> Tensor:
+    """-log of the attention (mean over heads) of the tokens `words` [G, 2] to `boxes` [G, P]."""
+    if not len(words):
+        return weights.sum() * 0
+    looks = weights[words[:, 0], :, words[:, 1] - prefix, :prefix].float().mean(1)
+    return -torch.log((looks * boxes).sum(-1) + 1e-6).mean()
 
 
-def _grounding(q: Tensor, k: Tensor, batch: Batch, scale: float) -> Tensor:
-    """-log of the attention of the row that predicts a word to the thing it speaks of."""
-    if not len(batch.grounded):
-        return q.sum() * 0
-    pattern, order = _looking(q, k, batch, batch.grounded, scale)
-    return -torch.log((pattern.mean(1) * batch.boxes[order]).sum(-1) + 1e-6).mean()
+def _even(weights: Tensor, words: Tensor, boxes: Tensor, prefix: int) -> Tensor:
+    """As `_grounding`, evenly among the pictures that `boxes` [G, pictures, P] speak of.
+
+    Who is to find the odd one out must have looked at all of them.
+    """
+    if not len(words):
+        return weights.sum() * 0
+    looks = weights[words[:, 0], :, words[:, 1] - prefix, :prefix].float().mean(1)  # [G, P]
+    seen = torch.log((boxes * looks[:, None]).sum(-1) + 1e-6)  # [G, pictures]
+    meant = boxes.any(-1)
+    return -((seen * meant).sum(-1) / meant.sum(-1)).mean()
 
 
-def _counting(q: Tensor, k: Tensor, batch: Batch, scale: float) -> Tensor:
+def _within_tiles(weights: Tensor, batch: Batch) -> Tensor:
+    """-log of the part of the attention to tiles of cut pictures that falls on the things.
+
+    Else the model looks at the thumbnail alone, and what it does in the tiles is left to chance.
+    """
+    words, spots = batch.grounded, batch.spots
+    cut = ((batch.image >= 0) & ~batch.whole)[words[:, 0]]  # [G, P]
+    some = (spots & cut).any(-1)
+    if not some.any():
+        return weights.sum() * 0
+    looks = weights[words[some, 0], :, words[some, 1] - batch.prefix, : batch.prefix].float().mean(1)
+    looks = looks * cut[some]
+    return -torch.log((looks * spots[some]).sum(-1) / (looks.sum(-1) + 1e-6) + 1e-3).mean()
+
+
+def _counting(weights: Tensor, batch: Batch) -> Tensor:
     """Cross-entropy of every head that counts: one part to each thing, REST parts to the first token.
 
     So the number can be read from the first token's share, and one constant difference of logits does it for
     every number (a softmax cannot give each thing a fixed share). On its own the model finds this late.
     """
     if not len(batch.counting):
-        return q.sum() * 0
-    pattern, order = _looking(q, k, batch, batch.counting, scale)
-    each = batch.counted[order]
-    share = each.any(-1).float()
+        return weights.sum() * 0
+    at = batch.counting
+    pattern = weights[at[:, 0], :, at[:, 1] - batch.prefix, : batch.prefix].float()  # [places, heads, P]
+    share = batch.counted.any(-1).float()
     share = (share / (share.sum(-1, keepdim=True) + REST))[:, None]
-    seen = torch.log(pattern @ each.float().mT + 1e-6)  # [places, heads, things]
+    seen = torch.log(pattern @ batch.counted.float().mT + 1e-6)  # [places, heads, things]
     left = torch.log(pattern[..., 0] + 1e-6)
     return -((share * seen).sum(-1) + (1 - share.sum(-1)) * left).mean()
+
+
+def shared_information(logits: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Mutual information in nats of expert and label, from the router's probabilities; a reward for experts
+    that specialize.
+
+    logits: [R, E]; labels: [R], below `count`, -1 for tokens left out.
+    """
+    known = labels >= 0
+    chosen = F.one_hot(labels[known], count).float()
+    sums = chosen.mT @ logits[known].softmax(-1)  # [labels, experts]
+    joint = sums / sums.sum()
+    apart = joint.sum(0, keepdim=True) * joint.sum(1, keepdim=True)
+    return (joint * (torch.log(joint + 1e-9) - torch.log(apart + 1e-9))).sum()
 
 
 def _balance(logits: Tensor) -> tuple[Tensor, float]:

@@ -116,3 +116,9 @@ def orthogonalized(matrices: Tensor) -> Tensor:
         gram = x @ x.mT
         x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
     return (x.mT if tall else x).float()
+
+
+def steps_by_muon(name: str, parameter: nn.Parameter) -> bool:
+    """Matrices inside the network; not embeddings, routers, heads that read it, or norms."""
+    others = ("embed", "router", "head.", "norm", "positional")
+    return parameter.dim() >= 2 and not any(word in name for word in others)

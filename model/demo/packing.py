@@ -1,9 +1,9 @@
 """Many questions behind one set of pictures, in one row: the pictures are read once for all of them.
 
-A row is a prefix (control tokens and the pictures' places) and then branches, one dialogue each. A branch
-sees the prefix and itself, and its positions go on from the prefix, so that to the model it is the same as
-a prompt of its own: token ids, positions and what it may see are those of `Processor` (a test compares the
-two).
+A row is a prefix (control tokens and the pictures' places) and then slots of a fixed length, which hold one
+or more branches: one dialogue each. A branch sees the prefix and itself, and its positions go on from the
+prefix, so that to the model it is the same as a prompt of its own: token ids, positions and what it may see
+are those of `Processor` (a test compares the two).
 """
 
 from __future__ import annotations
@@ -15,67 +15,100 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.demo.dialogues import KINDS, ask, converse
-from model.demo.pictures import CELLS, Picture, PictureStore
-from model.demo.scenes import Content
-from model.demo.turns import Pointer, Turn
+from model.demo.company import MOST_PICTURES, Finder, company
+from model.demo.languages import CODES
+from model.demo.named import meant
+from model.demo.pictures import CELLS, LABELS, Picture, PictureStore
+from model.demo.questions import KINDS, SHARES, ask, converse
+from model.demo.scenes import HELD_OUT_PAIRS
+from model.demo.turns import ANYTHING, Pointer, Turn
 from model.tokenizer import Tokenizer
 
 NO_LOSS = -100
 MOST_THINGS = 4  # in one picture
+# prefix lengths, how often each is used, and how many rows of that length make a step
+PREFIXES = ((64, 0.25, 18), (160, 0.45, 16), (320, 0.25, 11), (704, 0.05, 6))
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Packed rows. B rows, T tokens; G words to be grounded, Q questions."""
+    """Packed rows. B rows, T tokens of which P are the prefix; Q questions, G words about things."""
 
+    prefix: int
+    slot: int
     token_ids: Tensor  # [B, T]
     positions: Tensor  # [B, T], -1 for padding
     branch: Tensor  # [B, T], 0 for the prefix, -1 for padding
     targets: Tensor  # [B, T], the next token where it belongs to an answer, else NO_LOSS
     question: Tensor  # [B, T], the number of the question that a target belongs to, -1 elsewhere
+    language: Tensor  # [B, T], index into CODES in the branches' words, -1 elsewhere
     kinds: Tensor  # [Q], index into KINDS
+    languages: Tensor  # [Q], index into CODES
     tiles: Tensor  # [N], the store's tile numbers in prompt order
-    grounded: Tensor  # [G, 2], row and token that predict a word about a thing
-    boxes: Tensor  # bool [G, T], the tokens that show that thing
+    grounded: Tensor  # [G, 2], row and token that predict a word about things
+    boxes: Tensor  # bool [G, P], the prefix tokens that show those things
+    spots: Tensor  # bool [G, P], the same wherever the things can be seen
+    mentions: Tensor  # [M, 2], row and token where a question has named things
+    mentioned: Tensor  # bool [M, P]
+    mention_labels: Tensor  # [M, 6], what LABELS lists where one thing alone is meant, else -1
+    references: Tensor  # [N, 2], row and token where a question has named a picture by its number
+    referred: (
+        Tensor  # bool [N, MOST_PICTURES, P], the tokens of the things in it (or in each, where all are meant)
+    )
+    reference_labels: Tensor  # [N, 6], where it shows one thing alone; of the odd one out where all are meant
     counting: Tensor  # [C, 2], row and token that predict a number of things
-    counted: Tensor  # bool [C, MOST_THINGS, T], the tokens of each thing in the whole picture
-    image: Tensor  # [B, T], the 0-based picture that a patch belongs to, -1 elsewhere
-    whole: Tensor  # bool [B, T], patches of the tile that shows the whole picture
+    counted: Tensor  # bool [C, MOST_THINGS, P], the tokens of each thing in the whole picture
+    image: Tensor  # [B, P], the 0-based picture that a patch belongs to, -1 elsewhere
+    whole: Tensor  # bool [B, P], patches of the tile that shows the whole picture
 
-    def attention_mask(self) -> Tensor:
-        """Bool [B, T, T]: prefix and own branch only."""
-        own = self.branch[:, :, None] == self.branch[:, None]
-        return (own | (self.branch == 0)[:, None]) & (self.branch >= 0)[:, None]
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on another device."""
+        return Batch(**{name: x.to(device) if isinstance(x, Tensor) else x for name, x in vars(self).items()})
 
 
 @dataclass
 class _Row:
     ids: list[int] = field(default_factory=list)
-    positions: list[int] = field(default_factory=list)
-    branch: list[int] = field(default_factory=list)
-    targets: list[int] = field(default_factory=list)
-    question: list[int] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
     shown: list[np.ndarray] = field(default_factory=list)  # per picture, the places of its patches
 
-    def add_branch(self, ids: list[int], prefix: int, branch: int) -> None:
-        """Add the tokens of a dialogue, as yet without targets; `prefix` is where its positions begin."""
-        self.ids += ids
-        self.positions += range(prefix, prefix + len(ids))
-        self.branch += [branch] * len(ids)
-        self.targets += [NO_LOSS] * len(ids)
-        self.question += [-1] * len(ids)
+
+@dataclass
+class _Notes:
+    """What is noted while the rows of a batch are written."""
+
+    tiles: list[int] = field(default_factory=list)
+    kinds: list[int] = field(default_factory=list)
+    languages: list[int] = field(default_factory=list)
+    grounded: list[tuple[int, int]] = field(default_factory=list)
+    boxes: list[np.ndarray] = field(default_factory=list)
+    spots: list[np.ndarray] = field(default_factory=list)
+    mentions: list[tuple[int, int]] = field(default_factory=list)
+    mentioned: list[np.ndarray] = field(default_factory=list)
+    mention_labels: list[tuple[int, ...]] = field(default_factory=list)
+    references: list[tuple[int, int]] = field(default_factory=list)
+    referred: list[np.ndarray] = field(default_factory=list)
+    reference_labels: list[tuple[int, ...]] = field(default_factory=list)
+    counting: list[tuple[int, int]] = field(default_factory=list)
+    counted: list[np.ndarray] = field(default_factory=list)
+
+
+def _names_held_out(turn: Turn) -> bool:
+    """Whether a question names a pair that training never shows: it would learn that there never is one."""
+    names = (turn.meaning.asked, turn.meaning.other or ANYTHING)
+    return any(name[:2] in HELD_OUT_PAIRS for name in names)
 
 
 class Packer:
-    """Turns pictures and dialogues into rows of a fixed length.
+    """Turns pictures and dialogues into rows.
 
-    tokenizer: the demo model's. length: tokens in a row.
+    tokenizer: the demo model's. slots, slot: how many stretches of how many tokens follow the prefix.
     """
 
-    def __init__(self, tokenizer: Tokenizer, length: int = 512):
-        self.tokenizer = tokenizer
-        self.length = length
+    def __init__(self, tokenizer: Tokenizer, store: PictureStore, slots: int = 8, slot: int = 64):
+        self.tokenizer, self.store = tokenizer, store
+        self.slots, self.slot = slots, slot
+        self._find = Finder([picture.content for picture in store.pictures])
         special = tokenizer.special_id
         self._bos, self._eot = tokenizer.bos_id, special("<|eot|>")
         newlines = tokenizer.encode("\n\n")
@@ -86,82 +119,85 @@ class Packer:
         self._image_start, self._image_end = special("<|image_start|>"), special("<|image_end|>")
         self._image, self._patch = special("<|image|>"), special("<|patch|>")
         self._next_column, self._next_row = special("<|tile_x_separator|>"), special("<|tile_y_separator|>")
-        self._encoded: dict[str, list[int]] = {}
+        self._encoded: dict[str, tuple[list[int], list[int]]] = {}
 
-    def batch(
-        self,
-        rng: np.random.Generator,
-        store: PictureStore,
-        rows: int,
-        most_pictures: int = 3,
-        evenly: bool = False,
-    ) -> Batch:
-        """`rows` rows about one to `most_pictures` pictures, a few about none; `evenly`: see `_talk`."""
-        packed, tiles, kinds, grounded, boxes, counting, counted = [], [], [], [], [], [], []
-        for row_number in range(rows):
-            shares = np.asarray([0.02, 0.28, 0.38, 0.32][: most_pictures + 1])
-            count = int(rng.choice(len(shares), p=shares / shares.sum()))
-            pictures = [store.pictures[int(rng.integers(len(store.pictures)))] for _ in range(count)]
-            row = self._prefix(rng, pictures)
-            for picture in pictures:
-                tiles += range(picture.first_tile, picture.first_tile + picture.tiles)
-            scenes = [picture.content for picture in pictures]
-            branch = 0
-            prefix = len(row.ids)
-            while True:
-                turns = _talk(rng, scenes, evenly)
-                ids, answers = self._branch(turns)
-                if len(row.ids) + len(ids) > self.length:
-                    break
-                branch += 1
-                at = len(row.ids)
-                row.add_branch(ids, prefix, branch)
-                for turn, (start, answer, offsets) in zip(turns, answers, strict=True):
-                    # the row before a token predicts it
-                    row.targets[at + start - 1 : at + start - 1 + len(answer)] = answer
-                    row.question[at + start - 1 : at + start - 1 + len(answer)] = [len(kinds)] * len(answer)
-                    kinds.append(KINDS.index(turn.kind))
-                    if turn.kind == "count" and turn.image >= 0:
-                        counting.append((row_number, at + start - 1))
-                        counted.append(self._each(row.shown[turn.image], pictures[turn.image], turn))
-                    for pointer in turn.pointers if turn.kind != "count" else ():
-                        token = next(i for i, end in enumerate(offsets) if end > pointer.start)
-                        box = self._box(row, pictures, turn, pointer)
-                        if box.any():
-                            grounded.append((row_number, at + start - 1 + token))
-                            boxes.append(box)
-            packed.append(row)
-        image, whole = self._shown(packed)
+    def batch(self, rng: np.random.Generator, prefix: int, rows: int) -> Batch:
+        """`rows` rows whose pictures take up to `prefix` tokens."""
+        length = prefix + self.slots * self.slot
+        filled = {"token_ids": self.tokenizer.pad_id, "positions": -1, "branch": -1, "targets": NO_LOSS}
+        filled |= {"question": -1, "language": -1}
+        grids = {name: np.full((rows, length), value, dtype=np.int64) for name, value in filled.items()}
+        image, whole = np.full((rows, prefix), -1), np.zeros((rows, prefix), dtype=bool)
+        notes = _Notes()
+        for number in range(rows):
+            row, shares = self._company(rng, prefix)
+            size = len(row.ids)
+            grids["token_ids"][number, :size] = row.ids
+            grids["positions"][number, :size] = np.arange(size)
+            grids["branch"][number, :size] = 0
+            for index, (picture, places) in enumerate(zip(row.pictures, row.shown, strict=True)):
+                notes.tiles += range(picture.first_tile, picture.first_tile + picture.tiles)
+                image[number, places] = index
+                whole[number, places[-(CELLS**2) :]] = True
+            self._fill(rng, number, row, shares, prefix, grids, notes)
+
+        def places(some: list[tuple[int, int]]) -> Tensor:
+            return torch.tensor(some, dtype=torch.long).view(-1, 2)
+
+        def shown(some: list[np.ndarray], *shape: int) -> Tensor:
+            return torch.from_numpy(np.asarray(some, dtype=bool).reshape(-1, *shape, prefix))
+
         return Batch(
-            token_ids=self._padded([row.ids for row in packed], self.tokenizer.pad_id),
-            positions=self._padded([row.positions for row in packed], -1),
-            branch=self._padded([row.branch for row in packed], -1),
-            targets=self._padded([row.targets for row in packed], NO_LOSS),
-            question=self._padded([row.question for row in packed], -1),
-            kinds=torch.tensor(kinds),
-            tiles=torch.tensor(tiles, dtype=torch.long),
-            grounded=torch.tensor(grounded, dtype=torch.long).view(-1, 2),
-            boxes=torch.from_numpy(np.asarray(boxes, dtype=bool).reshape(-1, self.length)),
-            counting=torch.tensor(counting, dtype=torch.long).view(-1, 2),
-            counted=torch.from_numpy(np.asarray(counted, dtype=bool).reshape(-1, MOST_THINGS, self.length)),
-            image=image,
-            whole=whole,
+            prefix=prefix,
+            slot=self.slot,
+            **{name: torch.from_numpy(grid) for name, grid in grids.items()},
+            kinds=torch.tensor(notes.kinds),
+            languages=torch.tensor(notes.languages),
+            tiles=torch.tensor(notes.tiles, dtype=torch.long),
+            grounded=places(notes.grounded),
+            boxes=shown(notes.boxes),
+            spots=shown(notes.spots),
+            mentions=places(notes.mentions),
+            mentioned=shown(notes.mentioned),
+            mention_labels=torch.tensor(notes.mention_labels).view(-1, len(LABELS)),
+            references=places(notes.references),
+            referred=shown(notes.referred, MOST_PICTURES),
+            reference_labels=torch.tensor(notes.reference_labels).view(-1, len(LABELS)),
+            counting=places(notes.counting),
+            counted=shown(notes.counted, MOST_THINGS),
+            image=torch.from_numpy(image),
+            whole=torch.from_numpy(whole),
         )
 
     def dialogue(self, pictures: Sequence[Picture], turns: Sequence[Turn]) -> list[int]:
         """The token ids of one dialogue on its own, all answers included."""
-        row = self._prefix(None, pictures)
-        return row.ids + self._branch(turns)[0]
+        return self._prefix(None, pictures).ids + self._branch(turns)[0]
+
+    def _company(self, rng: np.random.Generator, room: int) -> tuple[_Row, dict[str, float]]:
+        """A row's pictures, as many of those drawn as there is room for."""
+        names, shares = company(rng, lambda name: name not in HELD_OUT_PAIRS)
+        pictures: list[Picture] = []
+        left = room - 36  # control tokens, a system prompt
+        for name in names:
+            for _ in range(6):
+                picture = self.store.pictures[self._find(rng, name)]
+                size = len(self.expand(picture.rows, picture.cols))
+                if size <= left:
+                    pictures.append(picture)
+                    left -= size
+                    break
+        row = self._prefix(rng if left > 0 else None, pictures)
+        return (row if len(row.ids) <= room else self._prefix(None, pictures)), shares
 
     def _prefix(self, rng: np.random.Generator | None, pictures: Sequence[Picture]) -> _Row:
         """Everything up to the first question."""
         ids = [self._bos]
         if rng is not None and rng.random() < 0.08:
-            ids += [*self._open["system"], *self._text("You are a helpful assistant."), self._eot]
+            ids += [*self._open["system"], *self.tokenizer.encode("You are a helpful assistant."), self._eot]
         ids += self._open["user"]
         shown = []
         # sometimes the pictures come one by one, with talk about the earlier ones between them
-        talk = rng is not None and rng.random() < 0.15
+        talk = rng is not None and rng.random() < 0.2
         for number, picture in enumerate(pictures):
             if talk and number:
                 turn = ask(rng, [earlier.content for earlier in pictures[:number]])
@@ -169,33 +205,116 @@ class Packer:
             at = len(ids)
             ids += self.expand(picture.rows, picture.cols)
             shown.append(at + np.flatnonzero(np.asarray(ids[at:]) == self._patch))
-        size = len(ids)
-        return _Row(ids, list(range(size)), [0] * size, [NO_LOSS] * size, [-1] * size, shown)
+        return _Row(ids, list(pictures), shown)
 
-    def _box(self, row: _Row, pictures: Sequence[Picture], turn: Turn, pointer: Pointer) -> np.ndarray:
-        """Bool [T]: the tokens that show what a word speaks of."""
-        box = np.zeros(self.length, dtype=bool)
-        inside = pictures[pointer.image].inside[list(pointer.things)].any(0)
-        # where a thing lies can only be read where the whole picture is seen
-        first = -(CELLS**2) if turn.kind in ("position", "describe") else 0
-        box[row.shown[pointer.image][first:]] = inside[first:]
+    def _fill(
+        self,
+        rng: np.random.Generator,
+        number: int,
+        row: _Row,
+        shares: dict[str, float],
+        prefix: int,
+        grids: dict[str, np.ndarray],
+        notes: _Notes,
+    ) -> None:
+        """Write dialogues into the slots of a row until the next one fits nowhere."""
+        scenes = [picture.content for picture in row.pictures]
+        left = [self.slot] * self.slots
+        branch = 0
+        while True:
+            turns = converse(rng, scenes, shares=shares if scenes else SHARES)
+            if any(_names_held_out(turn) for turn in turns):
+                continue
+            ids, questions, answers = self._branch(turns)
+            free = [slot for slot, room in enumerate(left) if room >= len(ids)]
+            if not free:
+                if len(ids) > self.slot:
+                    continue
+                return
+            branch += 1
+            slot = min(free, key=left.__getitem__)
+            at = prefix + slot * self.slot + self.slot - left[slot]
+            left[slot] -= len(ids)
+            here = slice(at, at + len(ids))
+            grids["token_ids"][number, here] = ids
+            grids["positions"][number, here] = np.arange(len(row.ids), len(row.ids) + len(ids))
+            grids["branch"][number, here] = branch
+            for turn, asked, answered in zip(turns, questions, answers, strict=True):
+                self._note(number, row, prefix, at, turn, asked, answered, grids, notes)
+
+    def _note(
+        self,
+        number: int,
+        row: _Row,
+        prefix: int,
+        at: int,
+        turn: Turn,
+        asked: tuple[int, list[int]],
+        answered: tuple[int, list[int], list[int]],
+        grids: dict[str, np.ndarray],
+        notes: _Notes,
+    ) -> None:
+        start, answer, ends = answered
+        # the row before a token predicts it
+        first = at + start - 1
+        grids["targets"][number, first : first + len(answer)] = answer
+        grids["question"][number, first : first + len(answer)] = len(notes.kinds)
+        begin, question_ends = asked
+        code = CODES.index(turn.language)
+        grids["language"][number, at + begin : at + begin + len(question_ends)] = code
+        grids["language"][number, first + 1 : first + len(answer)] = code
+        notes.kinds.append(KINDS.index(turn.kind))
+        notes.languages.append(code)
+        if turn.kind == "count" and turn.meaning.image >= 0:
+            notes.counting.append((number, first))
+            notes.counted.append(self._each(row, turn, prefix))
+        else:
+            for pointer in turn.pointers:
+                spot = self._box(row, pointer, prefix)
+                # where a thing lies, and how large it is, can only be read where the whole picture is seen
+                whole = turn.kind in ("position", "relation", "describe", "size")
+                box = self._box(row, pointer, prefix, whole=True) if whole else spot
+                for token, end in enumerate(ends):
+                    if pointer.start < end and (token == 0 or ends[token - 1] < pointer.end) and box.any():
+                        notes.grounded.append((number, first + token))
+                        notes.boxes.append(box)
+                        notes.spots.append(spot)
+        contents = [picture.content for picture in row.pictures]
+        kinds = (
+            (turn.mentions, notes.mentions, notes.mentioned, notes.mention_labels),
+            (turn.references, notes.references, notes.referred, notes.reference_labels),
+        )
+        for pointers, places, boxes, labels in kinds:
+            for pointer in pointers:
+                token = at + begin + next(i for i, end in enumerate(question_ends) if end >= pointer.end)
+                box = (self._box if places is notes.mentions else self._by_picture)(row, pointer, prefix)
+                if box.any():
+                    places.append((number, token))
+                    boxes.append(box)
+                    labels.append(meant(contents, turn, pointer))
+
+    def _box(self, row: _Row, pointer: Pointer, prefix: int, whole: bool = False) -> np.ndarray:
+        """Bool [P]: the tokens that show what a word speaks of, or those in whole views of the pictures."""
+        box = np.zeros(prefix, dtype=bool)
+        for image, thing in pointer.things:
+            first = -(CELLS**2) if whole else 0
+            places = row.shown[image][first:]
+            box[places] |= row.pictures[image].inside[thing][first:]
         return box
 
-    def _shown(self, packed: Sequence[_Row]) -> tuple[Tensor, Tensor]:
-        """Per token its picture [B, T], -1 elsewhere, and whether it shows the whole picture, bool [B, T]."""
-        image = torch.full((len(packed), self.length), -1)
-        whole = torch.zeros((len(packed), self.length), dtype=torch.bool)
-        for number, row in enumerate(packed):
-            for index, places in enumerate(row.shown):
-                image[number, places] = index
-                whole[number, places[-(CELLS**2) :]] = True
-        return image, whole
+    def _by_picture(self, row: _Row, pointer: Pointer, prefix: int) -> np.ndarray:
+        """Bool [MOST_PICTURES, P]: the tokens that show what a word speaks of, picture by picture."""
+        boxes = np.zeros((MOST_PICTURES, prefix), dtype=bool)
+        for image, thing in pointer.things:
+            boxes[image, row.shown[image]] |= row.pictures[image].inside[thing]
+        return boxes
 
-    def _each(self, shown: np.ndarray, picture: Picture, turn: Turn) -> np.ndarray:
-        """Bool [MOST_THINGS, T]: where the whole picture shows each thing that a turn counts."""
-        each = np.zeros((MOST_THINGS, self.length), dtype=bool)
-        for number, thing in enumerate(turn.pointers[0].things if turn.pointers else ()):
-            each[number, shown[-(CELLS**2) :]] = picture.inside[thing, -(CELLS**2) :]
+    def _each(self, row: _Row, turn: Turn, prefix: int) -> np.ndarray:
+        """Bool [MOST_THINGS, P]: where the whole picture shows each thing that a turn counts."""
+        each = np.zeros((MOST_THINGS, prefix), dtype=bool)
+        for number, (image, thing) in enumerate(turn.meaning.things):
+            places = row.shown[image][-(CELLS**2) :]
+            each[number, places] = row.pictures[image].inside[thing, -(CELLS**2) :]
         return each
 
     def expand(self, rows: int, cols: int) -> list[int]:
@@ -208,38 +327,29 @@ class Packer:
             ids.append(self._next_row)
         return [*ids, self._image, *patches, self._image_end]
 
-    def _branch(self, turns: Sequence[Turn]) -> tuple[list[int], list[tuple[int, list[int], list[int]]]]:
-        """Token ids of the turns; per answer its start, its tokens, and the character where each ends."""
+    def _branch(
+        self, turns: Sequence[Turn]
+    ) -> tuple[list[int], list[tuple[int, list[int]]], list[tuple[int, list[int], list[int]]]]:
+        """Token ids of the turns; per question its start and the characters where its tokens end; per answer
+        its start, its tokens with the end of turn, and the characters where they end."""
         ids: list[int] = []
-        answers = []
+        questions, answers = [], []
         for number, turn in enumerate(turns):
-            ids += [
-                *(self._open["user"] if number else []),
-                *self._text(turn.question),
-                self._eot,
-                *self._open["assistant"],
-            ]
-            answer = self._text(turn.answer)
-            ends = np.cumsum([len(self.tokenizer.token_text(token)) for token in answer]).tolist()
+            if number:
+                ids += self._open["user"]
+            question, ends = self._text(turn.question)
+            questions.append((len(ids), ends))
+            ids += [*question, self._eot, *self._open["assistant"]]
+            answer, ends = self._text(turn.answer)
             answers.append((len(ids), [*answer, self._eot], ends))
             ids += [*answer, self._eot]
-        return ids, answers
+        return ids, questions, answers
 
-    def _text(self, text: str) -> list[int]:
-        # a few thousand texts make up most of what is asked
+    def _text(self, text: str) -> tuple[list[int], list[int]]:
+        # a few ten thousand texts make up most of what is said
         if text not in self._encoded:
-            if len(self._encoded) > 50_000:
+            if len(self._encoded) > 100_000:
                 self._encoded.clear()
-            self._encoded[text] = self.tokenizer.encode(text)
+            ids, offsets = self.tokenizer.encode_with_offsets(text)
+            self._encoded[text] = ids, [end for _, end in offsets]
         return self._encoded[text]
-
-    def _padded(self, rows: list[list[int]], value: int) -> Tensor:
-        return torch.tensor([row + [value] * (self.length - len(row)) for row in rows])
-
-
-def _talk(rng: np.random.Generator, scenes: Sequence[Content], evenly: bool) -> list[Turn]:
-    """Turns about the scenes; `evenly`: more of them count, and "One." is rarer than in the scenes."""
-    while True:
-        turns = converse(rng, scenes, kind="count" if evenly and rng.random() < 0.25 else None)
-        if not (evenly and turns[0].kind == "count" and turns[0].answer == "One." and rng.random() < 0.6):
-            return turns

@@ -16,14 +16,24 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from model.demo.scenes import COLOURS, SHAPES, Content, Scene, Thing, draw_scene
+from model.demo.drawing import COLOURS
+from model.demo.outlines import SHAPES
+from model.demo.scenes import DIGITS, HELD_OUT_PAIRS, Content, Scene, Thing, draw_scene
 from model.images import ImageSettings, TiledImage, tile_image
 
 CELLS = 5  # cells (picture tokens) along a tile's side
-NOTHING, UNCLEAR = (
-    -1,
-    -2,
-)  # a cell without the middle of a thing; one whose thing is cut off by the tile's border
+# what is known of the thing whose middle lies in a cell, and how many values each can take; the last two say
+# where the thing lies in the whole picture, in eighths of its width and height (-1 where a tile shows a part)
+LABELS = {
+    "shape": len(SHAPES) + 1,
+    "colour": len(COLOURS),
+    "digit": len(DIGITS),
+    "size": 3,
+    "across": 8,
+    "down": 8,
+}
+# a cell without the middle of a thing; one whose thing is cut off by the tile's border
+NOTHING, UNCLEAR = -1, -2
 _TRAINING, _CROWDS = 1, 3  # the second part of the seeds; the measurements have other ones
 _CHUNK = 250
 # a cell belongs to a thing's box when this share of it is covered
@@ -48,9 +58,9 @@ class Picture:
 
 @dataclass(frozen=True)
 class PictureStore:
-    """Pictures with all their tiles (uint8 [tiles, 3, S, S]) and cell labels (int8 [tiles, cells, 2]).
+    """Pictures with all their tiles (uint8 [tiles, 3, S, S]) and cell labels (int8 [tiles, cells, 6]).
 
-    A label is the shape's and the colour's number where the middle of a thing lies, else NOTHING or UNCLEAR.
+    A label is what LABELS lists where the middle of a thing lies, else its shape is NOTHING or UNCLEAR.
     Crowds are tiles of their own, for the vision tower to learn from: it sees more things per tile there.
     """
 
@@ -72,7 +82,7 @@ def normalized(tiles: Tensor) -> Tensor:
 
 def draw_store(count: int, seed: int, settings: ImageSettings, workers: int = 2) -> PictureStore:
     """Draw and tile `count` pictures of the training split in `workers` processes (1: in this one)."""
-    crowds = count // 2
+    crowds = count // 4
     chunks = [
         (seed, start, min(start + _CHUNK, end), settings, crowded)
         for end, crowded in ((count, False), (crowds, True))
@@ -127,15 +137,30 @@ def _draw_crowd(seed: tuple[int, ...], side: int) -> Scene:
     names = tuple(COLOURS)
     content = [
         (SHAPES[rng.integers(len(SHAPES))], names[rng.integers(len(names))])
-        for _ in range(rng.integers(4, 9))
+        for _ in range(rng.integers(3, 9))
     ]
+    if rng.random() < 0.45:  # digits need room
+        content = [(DIGITS[rng.integers(10)], names[rng.integers(len(names))]) for _ in range(2)]
+    content = [pair for pair in content if pair not in HELD_OUT_PAIRS] or [("circle", "red")]
     return draw_scene(seed, (side, side), content)
 
 
+def label(thing: Thing, size: tuple[int, int]) -> tuple[int, ...]:
+    """What LABELS lists for a thing in a picture of that size."""
+    return (
+        (*SHAPES, "digit").index(thing.shape),
+        tuple(COLOURS).index(thing.colour),
+        thing.digit,
+        ("small", None, "big").index(thing.size),
+        int(8 * thing.centre[0] / size[0]),
+        int(8 * thing.centre[1] / size[1]),
+    )
+
+
 def label_cells(things: tuple[Thing, ...], cut: TiledImage, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """What every cell shows: labels int8 [tiles, cells, 2] and covered cells bool [things, tiles * cells]."""
+    """What every cell shows: labels int8 [tiles, cells, 6] and covered cells bool [things, tiles * cells]."""
     count = len(cut.tiles)
-    labels = np.full((count, CELLS, CELLS, 2), NOTHING, dtype=np.int8)
+    labels = np.full((count, CELLS, CELLS, len(LABELS)), NOTHING, dtype=np.int8)
     inside = np.zeros((len(things), count, CELLS, CELLS), dtype=bool)
     cell = side / CELLS
     edges = np.arange(CELLS) * cell
@@ -158,6 +183,8 @@ def label_cells(things: tuple[Thing, ...], cut: TiledImage, side: int) -> tuple[
             inside[index, tile, row, column] = True
             seen = across.sum() * down.sum() * cell * cell / ((x1 - x0) * (y1 - y0))
             taken = labels[tile, row, column, 0] != NOTHING
-            named = (SHAPES.index(thing.shape), tuple(COLOURS).index(thing.colour))
+            named = label(thing, cut.size)
+            if not (thumbnail or count == 1):
+                named = (*named[:-2], -1, -1)
             labels[tile, row, column] = UNCLEAR if seen < 0.7 or taken else named
-    return labels.reshape(count, -1, 2), inside.reshape(len(things), -1)
+    return labels.reshape(count, CELLS**2, -1), inside.reshape(len(things), -1)

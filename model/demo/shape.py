@@ -1,16 +1,16 @@
-"""The demo model's shape: Llama 4's architecture at a four-thousandth of Scout's width and depth together.
+"""The demo model's shape: Llama 4's architecture, very small.
 
-Four layers: dense with rotary positions and experts without, in turn. Every picture is cut into tiles of 80
+Six layers: dense with rotary positions and experts without, in turn. Every picture is cut into tiles of 80
 pixels (up to four and a thumbnail), a tile becomes 5 x 5 tokens. The vocabulary is byte-level BPE made from
 the training phrasings, with Llama 4's split expression and its names for the control tokens.
 """
 
 from __future__ import annotations
 
-from tokenizers import models, pre_tokenizers, trainers
+from tokenizers import models, normalizers, pre_tokenizers, trainers
 
 from model.config import Llama4Config, TextConfig, VisionConfig
-from model.demo.wording import all_texts
+from model.demo.corpus import texts
 from model.images import ImageSettings
 from model.processor import Processor
 from model.tokenizer import Tokenizer
@@ -36,35 +36,39 @@ SPECIALS = (
     "<|image|>",
     "<|patch|>",
 )
-LARGEST_VOCABULARY = 1600
+LARGEST_VOCABULARY = 4096
 
 
 def build_tokenizer() -> Tokenizer:
     """A byte-level BPE learned from the training phrasings; the same every time."""
     backend = byte_level(models.BPE(), SPECIALS[:1])
+    composed = normalizers.NFC()  # keyboards send one and the same Hindi letter in two forms
+    backend.normalizer = composed
     trainer = trainers.BpeTrainer(
         vocab_size=LARGEST_VOCABULARY - len(SPECIALS),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    backend.train_from_iterator(["user", "assistant", "system", "ipython", "\n\n", *all_texts()], trainer)
-    return Tokenizer(byte_level(backend.model, SPECIALS))
+    backend.train_from_iterator(["user", "assistant", "system", "ipython", "\n\n", *texts()], trainer)
+    finished = byte_level(backend.model, SPECIALS)
+    finished.normalizer = composed
+    return Tokenizer(finished)
 
 
 def build_config(tokenizer: Tokenizer) -> Llama4Config:
     """The configuration that goes with that tokenizer."""
-    layers = 4
+    layers = 6
     text = TextConfig(
         vocab_size=tokenizer.vocab_size,
         hidden_size=128,
         intermediate_size=128,
-        intermediate_size_mlp=320,
+        intermediate_size_mlp=384,
         num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
         head_dim=32,
         max_position_embeddings=8192,
-        num_local_experts=8,
+        num_local_experts=16,
         num_experts_per_tok=1,
         moe_layers=tuple(range(1, layers, 2)),
         rope_layers=tuple(layer % 2 == 0 for layer in range(layers)),

@@ -1,154 +1,200 @@
 """Train the demo model from scratch on drawn pictures: `python -m model.demo.train`.
 
-Four stages, on two CPU cores in under an hour:
-  see   the vision tower alone learns to name what lies in each cell (a throw-away head reads it);
+Three stages on two CPU cores:
+  see   the vision tower alone learns to name what lies in each cell (`see`);
   ask   the language part learns to answer, on picture vectors computed once;
-  join  both together, with the rate falling to nothing;
-  practise  the same once more at a lower rate, with more counting, and with "one" asked less than it occurs.
+  join  both together, with the rate falling to nothing.
 The network is `model/llama4.py` itself, in bfloat16 with float32 master weights. Every step's data is a
-function of the seed and the step's number. A checkpoint is written every two minutes; the same command
-continues from it. On a machine that others use too, OMP_WAIT_POLICY=PASSIVE in the environment keeps the two
-threads from waiting for each other at full speed.
+function of the seed and the step's number; another process prepares them. A checkpoint is written every two
+minutes; the same command continues from it. With --start-from a saved model's weights are the beginning
+instead of random ones. On a machine that others use too, GOMP_SPINCOUNT=20000
+in the environment keeps the two threads from waiting for each other at full speed.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import time
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from model.checkpoint import save
-from model.demo.dialogues import KINDS
-from model.demo.losses import CellHead, PlaceHead, answer_losses, plain_attention
-from model.demo.optimizer import Optimizer
-from model.demo.packing import Packer
-from model.demo.pictures import draw_store
+from model.demo.batched import plain_attention
+from model.demo.carry import begin_from
+from model.demo.corpus import texts
+from model.demo.losses import Answered, Heads, answer_losses
+from model.demo.optimizer import Optimizer, steps_by_muon
+from model.demo.packing import PREFIXES, Batch, Packer
+from model.demo.pictures import PictureStore, draw_store
+from model.demo.questions import KINDS
+from model.demo.see import SeeRecipe, learn_to_see
 from model.demo.shape import IMAGES, build_processor
 from model.llama4 import Llama4
 
 WEIGHTS = Path(__file__).parent / "weights"
-_STAGES = ("see", "ask", "join", "practise")
+_TERMS = {"grounding": ("grounding", "tiles_grounding", "mention"), "balance": ("balance",)}
+_AHEAD = 3  # batches prepared while the trainer steps
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything that decides the outcome; the defaults made the committed weights."""
 
-    seed: int = 4
-    steps: int = 4050
-    pictures: int = 10_000
-    # where the stages end and where the rate begins to fall, as shares of the steps
-    see_until: float = 750 / 4050
-    ask_until: float = 3300 / 4050
-    join_until: float = 3600 / 4050
-    constant_until: float = 1314 / 4050
-    tiles: int = 96  # per step of the first stage
-    rows: int = 8  # packed rows per step of the others
-    length: int = 512  # tokens per row
+    seed: int = 5
+    pictures: int = 80_000
+    see: SeeRecipe = field(default_factory=SeeRecipe)
+    steps: int = 6500  # of the other stages together
+    join_from: float = 0.93  # share of them after which the tower learns along
+    constant_until: float = 0.4  # share of them after which the rates fall
     muon_rate: float = 0.02
     adam_rate: float = 4e-3
-    vision_scale: float = 0.3  # on the rates of the vision tower in the last two stages
-    grounding: float = 0.4  # weight of the attention term
-    practise_rate: float = 0.4  # factor on the rates at the start of the last stage
+    vision_scale: float = 0.3  # on the rates of the vision tower in the last stage
+    grounding: float = 0.4  # weight of the attention terms on answers
+    tiles_grounding: float = 0.1  # weight of the attention term on answers within tiles of cut pictures
+    mention: float = 0.2  # weight of the attention terms on questions
+    naming: float = 0.2  # weight of reading the things that questions speak of, falling to nothing
+    balance: float = 1.0  # weight of the terms that spread the experts' load (parts: `losses`)
+    tongues: float = 0.03  # weight of the reward for experts that tell languages apart
+    highest_rate: float = 1.0  # factor on both rates
+    start_from: str | None = None  # a folder with a trained model
 
-    def stage(self, done: float) -> tuple[str, float]:
-        """The stage at a share `done` of the whole, and how far that stage is."""
-        ends = (self.see_until, self.ask_until, self.join_until, 1.0)
-        number = next(i for i, end in enumerate(ends) if done < end or end == 1.0)
-        start = (0.0, *ends)[number]
-        return _STAGES[number], (done - start) / (ends[number] - start)
+
+@dataclass(frozen=True)
+class Prepared:
+    """Makes the batches of a recipe, in whatever process."""
+
+    seed: int
+    packer: Packer
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step."""
+        rng = np.random.default_rng((self.seed, 3, step))
+        shares = np.asarray([share for _, share, _ in PREFIXES])
+        prefix, _, rows = PREFIXES[rng.choice(len(PREFIXES), p=shares / shares.sum())]
+        return self.packer.batch(rng, prefix, rows)
+
+
+_prepared: Prepared | None = None
+
+
+def _prepare(prepared: Prepared) -> None:
+    global _prepared
+    torch.set_num_threads(1)
+    _prepared = prepared
+
+
+def _batch(step: int) -> Batch:
+    assert _prepared is not None
+    return _prepared.batch(step)
+
+
+def batches(prepared: Prepared, first: int, stop: int, workers: int = 1) -> Iterator[Batch]:
+    """The batches of the steps first:stop; `workers` processes prepare them ahead (0: this one does)."""
+    if workers == 0:
+        yield from map(prepared.batch, range(first, stop))
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _prepare, (prepared,)) as pool:
+        coming: deque[Future[Batch]] = deque()
+        for step in range(first, stop):
+            while len(coming) < _AHEAD and step + len(coming) < stop:
+                coming.append(pool.submit(_batch, step + len(coming)))
+            yield coming.popleft().result()
 
 
 class Trainer:
-    """Model, data and optimizer of one training run; `step` makes one step."""
+    """Model, data and optimizer of the stages after `see`; `step` makes one step."""
 
-    def __init__(self, recipe: Recipe, workers: int = 2):
+    def __init__(self, recipe: Recipe, run: Path, workers: int = 2, device: torch.device | str = "cpu"):
         self.recipe = recipe
         self.processor = build_processor()
         torch.manual_seed(recipe.seed)
-        self.llama = Llama4(self.processor.config).bfloat16()
-        self.head = CellHead(self.processor.config.text.hidden_size).bfloat16()
-        self.place_head = PlaceHead(self.processor.config.text.hidden_size).bfloat16()
-        named = [
-            *self.llama.named_parameters(),
-            *((f"head.{name}", p) for name, p in self.head.named_parameters()),
-            *((f"place_head.{name}", p) for name, p in self.place_head.named_parameters()),
-        ]
-        self.optimizer = Optimizer(named, _steps_by_muon)
+        self.llama = Llama4(self.processor.config).bfloat16().to(device)
+        width = self.processor.config.text.hidden_size
+        self.heads = Heads.of_width(width).to(device, torch.bfloat16)
         self.store = draw_store(recipe.pictures, recipe.seed, IMAGES, workers)
-        self.packer = Packer(self.processor.tokenizer, recipe.length)
+        if recipe.start_from:
+            begin_from(self.llama, self.processor.tokenizer, recipe.start_from)
+        seen = run / "see.safetensors"
+        learn_to_see(self.llama, self.heads.cell, self.store, recipe.see, recipe.seed, seen)
+        named = [*self.llama.named_parameters()]
+        for kind, head in vars(self.heads).items():
+            named += [(f"head.{kind}.{name}", parameter) for name, parameter in head.named_parameters()]
+        self.optimizer = Optimizer(named, steps_by_muon)
+        without_pixels = PictureStore(self.store.pictures, *(torch.empty(0) for _ in range(4)))
+        self.prepared = Prepared(recipe.seed, Packer(self.processor.tokenizer, without_pixels))
         self.features: Tensor | None = None
         self.done_steps, self.seconds = 0, 0.0
 
-    def step(self, done: float) -> dict[str, float]:
-        """One step at the share `done` of the whole run; returns what the progress bar shows."""
-        stage, far = self.recipe.stage(done)
-        rng = np.random.default_rng((self.recipe.seed, 2, self.done_steps))
+    def step(self, batch: Batch) -> dict[str, float]:
+        """One step; returns what the progress bar shows."""
+        done = self.done_steps / self.recipe.steps
+        joined = done >= self.recipe.join_from
         self.done_steps += 1
-        if stage == "see":
-            shown, loss = self._see(rng)
+        naming, device = 0.0, self.llama.device
+        if joined:
+            with plain_attention(self.llama):
+                features = self.llama.image_features(self._pixels(batch.tiles))
+                if len(batch.tiles):
+                    naming = self.heads.cell.loss(features, self.store.labels[batch.tiles].to(device))[0]
         else:
-            shown, loss = self._answer(rng, stage, far)
+            features = self._all_features()[batch.tiles.to(device)]
+        batch = batch.to(device)
+        went = answer_losses(self.llama, self.heads, batch, features)
+        loss = went.answer + self.recipe.balance * went.balance + self.recipe.tongues * went.tongues
+        loss = loss + self.recipe.grounding * (went.grounding + went.counting)
+        loss = loss + self.recipe.tiles_grounding * went.tiles
+        loss = loss + self.recipe.mention * (went.mention + went.reference)
+        loss = loss + (1 - done) * (0.5 * went.placing + 0.3 * naming + self.recipe.naming * went.naming)
         loss.backward()
-        rate = self._rate(stage, far, done)
-        slow = self.recipe.vision_scale if stage in ("join", "practise") else 1.0
+        rate = self._rate(done)
+        slow = self.recipe.vision_scale
         self.optimizer.step(
             self.recipe.muon_rate * rate,
             self.recipe.adam_rate * rate,
             self.done_steps,
             lambda name: slow if name.startswith(("vision.", "projector.")) else 1.0,
         )
-        return {"loss": float(loss.detach())} | shown
+        return self._shown(batch, went)
 
-    def _see(self, rng: np.random.Generator) -> tuple[dict[str, float], Tensor]:
-        half = self.recipe.tiles // 2
-        tiles = torch.cat(
-            [some[rng.integers(len(some), size=half)] for some in (self.store.crowds, self.store.shows)]
-        )
-        with plain_attention(self.llama):
-            features = self.llama.image_features(self.store.pixels(tiles, torch.bfloat16))
-            loss, shapes, colours = self.head.loss(features, self.store.labels[tiles])
-        return {"cell shape": float(shapes), "cell colour": float(colours)}, loss
-
-    def _answer(self, rng: np.random.Generator, stage: str, far: float) -> tuple[dict[str, float], Tensor]:
-        batch = self.packer.batch(rng, self.store, self.recipe.rows, evenly=stage == "practise")
-        naming = torch.zeros(())
-        if stage == "ask":
-            features = self._all_features()[batch.tiles]
-        else:
-            with plain_attention(self.llama):
-                features = self.llama.image_features(self.store.pixels(batch.tiles, torch.bfloat16))
-                if len(batch.tiles):
-                    naming = self.head.loss(features, self.store.labels[batch.tiles])[0]
-        went = answer_losses(self.llama, self.place_head, batch, features)
-        fading = 1.0 if stage == "ask" else 1 - far
-        helpers = fading * (0.5 * went.placing + 0.3 * naming)
-        loss = went.answer + self.recipe.grounding * (went.grounding + went.counting) + went.balance + helpers
+    @staticmethod
+    def _shown(batch: Batch, went: Answered) -> dict[str, float]:
         shown = {
+            "loss": float(went.answer.detach()),
             "right": float(went.right.float().mean()),
             "look": float(went.grounding.detach()),
+            "tiles": float(went.tiles.detach()),
+            "named": float(went.mention.detach()),
+            "refer": float(went.reference.detach()),
+            "know": float(went.naming.detach()),
             "tally": float(went.counting.detach()),
             "place": float(went.placing.detach()),
+            "MI": -float(went.tongues.detach()),
             "spread": went.spread,
         }
         for number, kind in enumerate(KINDS):
             asked = batch.kinds == number
             if asked.any():
                 shown[kind] = float(went.right[asked].float().mean())
-        return shown, loss
+        return shown
+
+    def _pixels(self, tiles: Tensor) -> Tensor:
+        return self.store.pixels(tiles, torch.bfloat16).to(self.llama.device)
 
     @torch.no_grad()
     def _all_features(self) -> Tensor:
@@ -158,20 +204,16 @@ class Trainer:
             with plain_attention(self.llama):
                 self.features = torch.cat(
                     [
-                        self.llama.image_features(self.store.pixels(chunk, torch.bfloat16))
+                        self.llama.image_features(self._pixels(chunk))
                         for chunk in tqdm(chunks, desc="looking at all pictures", leave=False)
                     ]
                 )
         return self.features
 
-    def _rate(self, stage: str, far: float, done: float) -> float:
-        """Factor on the learning rates: the first stage settles by itself, the others fall together."""
-        if stage == "see":
-            return min(1.0, self.done_steps / 20, max(0.05, (1 - far) / 0.5))
-        if stage == "practise":
-            return self.recipe.practise_rate * max(0.03, 1 - far)
-        end = self.recipe.join_until
-        return min(1.0, max(0.02, (end - done) / (end - self.recipe.constant_until)))
+    def _rate(self, done: float) -> float:
+        """Factor on the learning rates."""
+        falling = (1 - done) / (1 - self.recipe.constant_until)
+        return self.recipe.highest_rate * min(1.0, self.done_steps / 30, max(0.02, falling))
 
     def save_checkpoint(self, file: Path) -> None:
         """Write the run's state; a kill while writing leaves the former one."""
@@ -201,39 +243,40 @@ class Trainer:
         self.done_steps, self.seconds = int(meta["steps"]), float(meta["seconds"])
 
 
-def _steps_by_muon(name: str, parameter: nn.Parameter) -> bool:
-    others = ("embed", "router", "head.", "norm", "positional")
-    return parameter.dim() >= 2 and not any(word in name for word in others)
+def data_version(store: PictureStore) -> str:
+    """A digest that changes with the training phrasings and the way pictures are drawn."""
+    digest = hashlib.sha256("\n".join(texts()).encode())
+    digest.update(store.tiles[:200].numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def train(
     recipe: Recipe,
     run: Path,
     out: Path | None,
-    minutes: float | None = None,
     save_every: float = 120,
     workers: int = 2,
+    device: torch.device | str = "cpu",
 ) -> Trainer:
     """Train, or continue the training in the folder `run`, and save the finished model to `out`.
 
-    minutes: end after so much training time instead of after `recipe.steps` (the stages then share the time,
-    and the result depends on the machine). save_every: seconds between checkpoints.
+    save_every: seconds between checkpoints. workers: processes that draw the pictures; without any, batches
+    are prepared in this process too.
     """
-    trainer = Trainer(recipe, workers)
+    trainer = Trainer(recipe, run, workers, device)
     checkpoint = run / "checkpoint.safetensors"
     if checkpoint.is_file():
         trainer.load_checkpoint(checkpoint)
     means: dict[str, float] = {}
-    saved = time.monotonic()
-    with tqdm(
-        total=recipe.steps if minutes is None else None, initial=trainer.done_steps, unit="step"
-    ) as bar:
-        for done in _progress(trainer, minutes):
-            for name, value in trainer.step(done).items():
+    first, before = trainer.done_steps, trainer.seconds
+    start = saved = time.monotonic()
+    coming = batches(trainer.prepared, first, recipe.steps, min(workers, 1))
+    with tqdm(coming, total=recipe.steps, initial=first, unit="step") as bar:
+        for batch in bar:
+            for name, value in trainer.step(batch).items():
                 means[name] = value if name not in means else 0.97 * means[name] + 0.03 * value
-            bar.update()
-            bar.set_description(f"{recipe.stage(done)[0]} {done:.1%}", refresh=False)
             bar.set_postfix({name: f"{value:.3f}" for name, value in means.items()}, refresh=False)
+            trainer.seconds = before + time.monotonic() - start
             if time.monotonic() - saved > save_every:
                 trainer.save_checkpoint(checkpoint)
                 saved = time.monotonic()
@@ -243,27 +286,13 @@ def train(
     return trainer
 
 
-def _progress(trainer: Trainer, minutes: float | None) -> Iterator[float]:
-    """The share of the run that is done, before each step that is left; keeps the trainer's clock."""
-    before, start = trainer.seconds, time.monotonic()
-    while True:
-        trainer.seconds = before + time.monotonic() - start
-        done = (
-            trainer.done_steps / trainer.recipe.steps if minutes is None else trainer.seconds / 60 / minutes
-        )
-        if done >= 1:
-            return
-        yield done
-
-
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m model.demo.train", description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument(
-        "--steps", type=int, default=Recipe.steps, help="length of the whole run (default %(default)s)"
+        "--steps", type=int, default=Recipe.steps, help="after the first stage (default %(default)s)"
     )
-    parser.add_argument("--minutes", type=float, help="length by the clock instead of by steps")
     parser.add_argument("--pictures", type=int, default=Recipe.pictures, help="pictures drawn to train on")
     parser.add_argument(
         "--run", type=Path, default=Path("runs/demo"), help="where the checkpoint lies (%(default)s)"
@@ -271,21 +300,41 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--out", type=Path, default=WEIGHTS, help="where the finished model goes (%(default)s)"
     )
+    parser.add_argument("--start-from", help="folder of a trained model whose weights are the beginning")
+    parser.add_argument(
+        "--see-steps", type=int, default=SeeRecipe.steps, help="of the first stage (default %(default)s)"
+    )
+    parser.add_argument("--rate", type=float, default=Recipe.highest_rate, help="factor on the rates (1)")
+    parser.add_argument(
+        "--without",
+        choices=sorted(_TERMS),
+        help="leave a term out, to see what it does (see --compare of card)",
+    )
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--fresh", action="store_true", help="forget the checkpoint in --run and start again")
     chosen = parser.parse_args(arguments)
     if chosen.fresh:
         shutil.rmtree(chosen.run, ignore_errors=True)
-    recipe = Recipe(seed=chosen.seed, steps=chosen.steps, pictures=chosen.pictures)
-    trainer = train(recipe, chosen.run, chosen.out, chosen.minutes)
+    recipe = Recipe(
+        seed=chosen.seed,
+        steps=chosen.steps,
+        pictures=chosen.pictures,
+        see=SeeRecipe(chosen.see_steps),
+        highest_rate=chosen.rate,
+        start_from=chosen.start_from,
+        **dict.fromkeys(_TERMS.get(chosen.without, ()), 0.0),
+    )
+    trainer = train(recipe, chosen.run, chosen.out, device=chosen.device)
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
     ).stdout.strip()
     record = asdict(recipe) | {
-        "minutes_given": chosen.minutes,
         "steps_made": trainer.done_steps,
         "training_minutes": round(trainer.seconds / 60, 1),
+        "device": chosen.device,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
+        "data_version": data_version(trainer.store),
         "git_commit": commit or "unknown",
     }
     (chosen.out / "training.json").write_text(json.dumps(record, indent=2) + "\n")

@@ -1,124 +1,185 @@
-"""How a question is put: articles, names for things and pictures, politeness, carelessness."""
+"""A meaning put into the words of a language, and which of the words speak of which thing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import TypeVar
+import string
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 
-from model.demo.phrasings import AFTER, BEFORE, NUMBERED, ONLY, ORDINALS, PHRASINGS, PICTURES, THINGS
-from model.demo.scenes import COLOURS, SHAPES
-from model.demo.small_talk import CHAT, NO_PICTURE
-from model.demo.turns import NothingToAsk, Turn
+from model.demo.languages.language import Language
+from model.demo.meanings import matching, pick
+from model.demo.scenes import Content
+from model.demo.turns import ANYTHING, Meaning, Name, Place, Pointer, Turn
 
-NUMBERS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six")
-
-Choice = TypeVar("Choice")
+_MARKS = " ?.!؟।"  # French has a space before its marks
 
 
-def pick(rng: np.random.Generator, options: Sequence[Choice]) -> Choice:
-    """One of the options; NothingToAsk if there are none."""
-    if not options:
-        raise NothingToAsk("these scenes allow no such question")
-    return options[int(rng.integers(len(options)))]
+@cache
+def _pieces(template: str) -> tuple[tuple[str, str | None, str], ...]:
+    """A template as (text, slot after it, form)."""
+    parsed = string.Formatter().parse(template)
+    return tuple((text, slot, form or "") for text, slot, form, _ in parsed)
 
 
-def article(word: str) -> str:
-    """ "a" or "an"."""
-    return "an" if word[0] in "aeiou" else "a"
+@cache
+def _item(language: Language, shape: str, colour: str) -> str:
+    return language.answers["item"].format(thing=language.named(shape, colour, None))
 
 
-def one(rng: np.random.Generator, asked: tuple[str | None, str | None]) -> str:
-    """ "a circle", "a red circle", "something red", "a red object"."""
-    shape, colour = asked
-    if shape is None and rng.random() < 0.4:
-        return f"something {colour}"
-    noun = shape or pick(rng, THINGS)[0]
-    name = f"{colour} {noun}" if colour else noun
-    return name if rng.random() < 0.06 else f"{article(name)} {name}"
+@cache
+def _words(language: Language, name: Name, form: str) -> str:
+    return language.phrase(*name, form)
 
 
-def reference(rng: np.random.Generator, asked: tuple[str | None, str | None]) -> str:
-    """ "the circle", "the red object"; "it" or "the object" where there is only one thing."""
-    shape, colour = asked
-    if shape is None and colour is None and rng.random() < 0.3:
-        return "it"
-    noun = shape or pick(rng, THINGS)[0]
-    if colour and shape is None and rng.random() < 0.15:
-        noun = "one"
-    the = "" if rng.random() < 0.07 else "the "
-    return f"{the}{colour} {noun}" if colour else f"{the}{noun}"
+def word(
+    rng: np.random.Generator,
+    meaning: Meaning,
+    scenes: Sequence[Content],
+    language: Language,
+    split: str,
+    careless: bool = True,
+) -> Turn:
+    """A turn that asks and answers it.
+
+    split: whose phrasings. careless: sometimes small letters, no mark at the end, polite words.
+    """
+    template = pick(rng, language.ask[meaning.way][split])
+    where, image = _place(rng, meaning, len(scenes), language, split)
+    slots = {"where": where, "image": image, "n": str(meaning.numbers[0]), "m": str(meaning.numbers[1])}
+    question, spoken_of, numbered = "", [], []
+    for text, slot, form in _pieces(template):
+        question += text
+        if slot in ("thing", "other"):
+            name = meaning.asked if slot == "thing" else meaning.other
+            start = len(question)
+            question += _words(language, name, form)
+            spoken_of.append((start, len(question), name))
+        elif slot:
+            number = meaning.numbers["nm".index(slot)] if slot in "nm" else meaning.image + 1
+            if str(number) in slots[slot]:
+                numbered.append((len(question) + slots[slot].index(str(number)), number - 1))
+            question += slots[slot]
+    polite = meaning.way not in ("elsewhere", "another")  # "Please and in image 2?"
+    question, moved = _manners(rng, question, language, polite) if careless else (_capital(question), 0)
+    mentions = []
+    for name in {name: None for _, _, name in spoken_of if name != ANYTHING}:
+        # other words that agree with the thing ("grande", "कितने") are forms of it too; its name is longest
+        start, end, _ = max(
+            (span for span in spoken_of if span[2] == name), key=lambda span: span[1] - span[0]
+        )
+        if things := matching(scenes, name):
+            mentions.append(Pointer(start + moved, end + moved, things))
+    answer, pointers = _answer(meaning, scenes, language)
+    references = [Pointer(at + moved, at + moved + 1, _all_of(scenes, image)) for at, image in numbered]
+    if meaning.way == "odd":
+        everything = tuple(place for image in range(len(scenes)) for place in _all_of(scenes, image))
+        references.append(Pointer(len(question) - 1, len(question), everything))
+    return Turn(meaning, language.code, question, answer, pointers, tuple(mentions), tuple(references))
 
 
-def place(
-    rng: np.random.Generator, count: int, image: int, split: str, silent: bool = False
+def _all_of(scenes: Sequence[Content], image: int) -> tuple[Place, ...]:
+    # a chat may ask about a picture that nobody has shown
+    return tuple((image, index) for index in range(len(scenes[image].things))) if scenes else ()
+
+
+def say(rng: np.random.Generator, question: str, answer: str, language: Language) -> Turn:
+    """Plain chat."""
+    question, _ = _manners(rng, question, language, polite=False)
+    return Turn(Meaning("chat", "chat", "chat"), language.code, question, answer)
+
+
+def _place(
+    rng: np.random.Generator, meaning: Meaning, count: int, language: Language, split: str
 ) -> tuple[str, str]:
-    """A name for the picture and " in" that picture; the latter may be empty when there is one picture."""
-    numbered = count > 1 or rng.random() < 0.3
-    names = NUMBERED[split] if numbered else ONLY[split]
-    it = pick(rng, names).format(n=image + 1, ordinal=ORDINALS[image])
-    if silent or (count == 1 and rng.random() < 0.45):
-        return it, ""
-    if count == 1 and rng.random() < 0.08:
-        return it, " here"
-    return it, f" {'on' if rng.random() < 0.1 else 'in'} {it}"
+    """Words for {where} and {image}; with one picture it often goes without saying."""
+    if meaning.image < 0:
+        return "", ""
+    if count > 1 or meaning.way == "elsewhere" or rng.random() < 0.25:
+        where, image = pick(rng, language.in_numbered[split]), pick(rng, language.numbered[split])
+        return where.format(n=meaning.image + 1), image.format(n=meaning.image + 1)
+    return pick(rng, language.in_only[split]), pick(rng, language.only[split])
 
 
-def lead(rng: np.random.Generator, question: str, where: str) -> str:
-    """Sometimes the place comes first: "In image 2, what colour is the circle?"."""
-    if where and question.count(where) == 1 and rng.random() < 0.12:
-        rest = question.replace(where, "")
-        return f"{where.strip().capitalize()}, {rest[0].lower()}{rest[1:]}"
-    return question
+def _capital(text: str) -> str:
+    return _letter(text, str.upper)
 
 
-def casual(rng: np.random.Generator, turn: Turn) -> Turn:
-    """Vary what does not matter: polite words, American spelling, small letters, a missing mark."""
-    question = turn.question[0].upper() + turn.question[1:]
-    if turn.kind != "chat" and rng.random() < 0.12:
-        if rng.random() < 0.6:
-            question = f"{pick(rng, BEFORE)}{question[0].lower()}{question[1:]}"
-        else:
-            question = f"{question.rstrip('?.')}{pick(rng, AFTER)}{question[len(question.rstrip('?.')) :]}"
-    if rng.random() < 0.5:
-        question = question.replace("colour", "color").replace("Colour", "Color")
-    if rng.random() < 0.25:
-        question = question.lower()
+def _letter(text: str, change: Callable[[str], str]) -> str:
+    """The text with its first letter changed, also behind an opening mark."""
+    at = next((index for index, letter in enumerate(text) if letter.isalpha()), 0)
+    return text[:at] + change(text[at : at + 1]) + text[at + 1 :]
+
+
+def _manners(
+    rng: np.random.Generator, question: str, language: Language, polite: bool = True
+) -> tuple[str, int]:
+    """What does not matter: polite words, small letters, a missing mark. And how far the text moved right."""
+    draw, moved = rng.random(), 0
+    if draw < 0.10:  # no word twice: "Please please"
+        words = language.before if draw < 0.06 else language.after
+        words = [word for word in words if word.strip(_MARKS + ",،").lower() not in question.lower()]
+        polite = polite and bool(words)
+    if polite and draw < 0.06:
+        before = pick(rng, words)
+        moved = len(before)
+        question = before + (question if question.startswith(("I ", "I'")) else _letter(question, str.lower))
+    elif polite and draw < 0.10:
+        bare = question.rstrip(_MARKS)
+        after = pick(rng, words)
+        # where words are written without spaces, a digit still has one behind it
+        space = " " if bare[-1:].isdigit() and after[0].isalpha() else ""
+        question = bare + space + after + question[len(bare) :]
+    question = _capital(question)
     if rng.random() < 0.2:
-        question = question.rstrip("?.!")
-    return replace(turn, question=question)
+        lower = question.lower()
+        question = lower if len(lower) == len(question) else question
+    if rng.random() < 0.15:
+        question = question.rstrip(_MARKS)
+        if question.startswith("¿"):
+            question, moved = question[1:], moved - 1
+    return question, moved
 
 
-def all_texts() -> list[str]:
-    """Every training phrasing, name and answer: the text that the demo model's tokenizer is made from."""
-    texts = [phrase for ways in PHRASINGS.values() for phrase in ways["train"]]
-    texts += [phrase for ways, answer in CHAT for phrase in (*ways["train"], answer)] + [NO_PICTURE]
-    texts += [
-        *NUMBERED["train"],
-        *ONLY["train"],
-        *(f"a {name}" for pair in PICTURES + THINGS for name in pair),
-    ]
-    texts += [
-        "Image {n}.",
-        "color",
-        "a color",
-        "Yes.",
-        "No.",
-        "Left.",
-        "Right.",
-        "Top.",
-        "Bottom.",
-        "crosses",
-        "in crosses",
-    ]
-    for word in (*SHAPES, *COLOURS, *NUMBERS, *ORDINALS):
-        texts += [
-            f"{word}s",
-            f"{article(word)} {word}",
-            f"{word.capitalize()}.",
-            f"{article(word)} {word}, the {word}s",
-        ]
-    texts = [text.replace("{n}", str(n)).replace("{ordinal}", "second") for text in texts for n in (1, 2, 3)]
-    return texts + [text.lower() for text in texts] + [text.capitalize() for text in texts]
+def _answer(
+    meaning: Meaning, scenes: Sequence[Content], language: Language
+) -> tuple[str, tuple[Pointer, ...]]:
+    """The answer, and which of its words speak of which thing."""
+    if meaning.answer == "describe":
+        text, pointers = _listed(meaning, scenes, language)
+        return _capital(text) + language.full_stop, pointers
+    if meaning.kind in ("relation", "same"):
+        # what is compared comes before the verdict: a small model cannot compare silently
+        before = f"{language.answers[meaning.way]} " if meaning.kind == "relation" else ""
+        text, pointers = _listed(meaning, scenes, language, before)
+        return f"{_capital(text)}{language.full_stop} {language.answers[meaning.answer]}", pointers
+    text, spans = "", []
+    for literal, slot, form in _pieces(language.answers[meaning.answer]):
+        text += literal
+        if slot:
+            start = len(text)
+            text += str(meaning.number) if slot == "n" else _words(language, meaning.said, form)
+            spans.append((start, len(text)))
+    if not meaning.things:
+        return _capital(text), ()
+    start, end = spans[0] if spans else (0, len(text.rstrip(_MARKS)))
+    return _capital(text), (Pointer(start, end, meaning.things),)
+
+
+def _listed(
+    meaning: Meaning, scenes: Sequence[Content], language: Language, text: str = ""
+) -> tuple[str, tuple[Pointer, ...]]:
+    """`text` and then the things' names, or what of them is compared."""
+    pointers = []
+    for number, place in enumerate(meaning.things):
+        thing = scenes[place[0]].things[place[1]]
+        if number:
+            text += language.separators[number == len(meaning.things) - 1]
+        start = len(text)
+        if meaning.kind == "same":
+            text += _words(language, (thing.shape, thing.colour, None), meaning.way.removeprefix("same_"))
+        else:
+            text += _item(language, thing.shape, thing.colour)
+        pointers.append(Pointer(start, len(text), (place,)))
+    return text, tuple(pointers)

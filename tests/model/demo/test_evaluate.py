@@ -1,97 +1,69 @@
-"""The measurement counts right what is right, and its intervals hold."""
+"""The evaluation measures everything it names, and says how."""
 
+import hashlib
 import json
 
-import numpy as np
 import pytest
 
 from model.demo import evaluate
-from model.demo.dialogues import KINDS
-from model.demo.evaluate import Outcome, Sample, ask_model, draw_samples, summarize, table, wilson
-from model.demo.scenes import draw_scene
-from model.demo.shape import build_processor
-from model.demo.turns import Pointer, Turn
-from model.llama4 import Llama4
+from model.demo.evaluate import Plan, tasks
+from model.demo.languages import CODES
+from model.demo.questions import KINDS
+from model.demo.tables import table
+from tests.model.demo.reported import TINY, reported, saved
 
 
-def outcome(kind, answer, said, **changes):
-    values = {"wording": "train", "pictures": 1, "follow_up": False, "pointed": ()} | changes
-    return Outcome(Turn(kind, "?", answer), said, **values)
+@pytest.fixture(scope="module")
+def report(processor):
+    return reported(processor)
 
 
-def test_held_out_samples_are_repeatable_and_half_of_them_newly_worded():
-    first, again, other = (draw_samples(2, seed, ["colour", "which"]) for seed in (0, 0, 1))
-    assert [s.turns for s in first] == [s.turns for s in again] != [s.turns for s in other]
-    assert [s.wording for s in first] == ["train", "test"] * 2
-    assert [s.turns[0].kind for s in first] == ["colour", "colour", "which", "which"]
-
-
-def test_only_the_exact_answer_counts():
-    assert outcome("colour", "Red.", "Red.").right
-    assert not any(
-        outcome("colour", "Red.", said).right for said in ("red.", "Red", "Red. ", "A red circle.")
-    )
-
-
-def test_the_report_counts_by_type_wording_and_pictures():
-    outcomes = [
-        outcome("colour", "Red.", "Red.", pointed=((True, 0.1), (False, 0.3))),
-        outcome("colour", "Red.", "Blue.", wording="test"),
-        outcome("count", "Two.", "Two.", pictures=3, follow_up=True),
-    ]
-    report = summarize(outcomes)
-    assert report["questions"] == 3 and report["accuracy"]["overall"] == pytest.approx(2 / 3)
-    assert report["accuracy"]["by_type"] == {"colour": 0.5, "count": 1.0}
-    assert report["accuracy"]["by_wording"] == {"as in training": 1.0, "new": 0.0}
-    assert report["accuracy"]["by_pictures"] == {"1": 0.5, "3": 1.0}
-    assert report["accuracy"]["by_turn"] == {"first": 0.5, "follow-up": 1.0}
-    assert report["grounding"] == {"pointing": 0.5, "chance": pytest.approx(0.2), "words": 2}
-    assert report["detail"]["type"]["colour"]["count"] == 2
-    text = table(report)
-    assert "colour*" in text and "50.0%" in text and "1 / 2" in text
-
-
-def test_wilsons_interval_for_eight_of_ten():
-    assert wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-    assert wilson(10, 10)[1] == 1.0 and wilson(0, 10)[0] == 0.0
-
-
-def test_a_dialogue_goes_on_from_the_models_own_answer():
-    processor = build_processor()
-    llama = Llama4(processor.config)
-    scenes = tuple(draw_scene(seed, (70, 70)) for seed in (1, 2))
-    turns = (Turn("count", "How many?", "Two."), Turn("count", "And in image 2?", "One."))
-    first, second = ask_model(llama, processor, Sample(scenes, turns, "train"))
-    assert (first.follow_up, second.follow_up) == (False, True)
-    assert first.pictures == second.pictures == 2 and isinstance(first.said, str)
-
-
-def test_patches_on_a_thing_are_those_that_its_box_covers():
-    patches = np.asarray([(0, 0, 10, 10), (10, 0, 20, 10), (0, 0, 20, 20), (np.nan,) * 4], dtype=np.float32)
-    assert evaluate._overlaps(patches, (0, 0, 12, 10)).tolist() == [True, False, True, False]
-
-
-def test_a_pointer_finds_the_row_that_predicts_its_word():
-    processor = build_processor()
-    llama = Llama4(processor.config)
-    scene = draw_scene(5, (80, 80), [("star", "red")])
-    answer = "A red star."
-    turn = Turn(
-        "describe", "Describe it.", answer, 0, pointers=(Pointer(2, 5, 0, (0,)), Pointer(6, 10, 0, (0,)))
-    )
-    content = [{"type": "image", "image": scene.image}, {"type": "text", "text": turn.question}]
-    inputs = processor([{"role": "user", "content": content}])
-    sample = Sample((scene,), (turn,), "train")
-    pointed = list(
-        evaluate._pointing(llama, processor, inputs, sample, turn, processor.tokenizer.encode(answer))
-    )
-    assert len(pointed) == 2 and all(0 < chance < 1 for _, chance in pointed)
-
-
-def test_the_command_prints_a_table_and_writes_the_report(tmp_path, capsys):
-    evaluate.main(["--per-type", "1", "--seed", "3", "--json", str(tmp_path / "report.json")])
-    report = json.loads((tmp_path / "report.json").read_text())
-    assert set(report["accuracy"]["by_type"]) == set(KINDS) and report["accuracy"]["by_language"].keys() == {
-        "en"
+def test_the_report_has_the_numbers_that_it_promises(report):
+    accuracy = report["accuracy"]
+    assert set(accuracy["by_language"]) == {"en", "th"} and set(accuracy["mean_over_types"]) == {
+        "en",
+        "others",
     }
-    assert all(kind in capsys.readouterr().out for kind in ("colour*",))
+    assert {"colour", "describe"} <= set(accuracy["by_type"]) == set(accuracy["by_cell"])
+    assert report["digits"]["count"] == 2 and report["occlusion"]["questions"] == 1
+    assert {"pointing", "image_selection"} <= set(report["grounding"])
+    assert {"layers", "variation", "dead"} <= set(report["routing"])
+    assert set(report["variants"]) == {"fp8", "int4"}
+    assert 0 <= report["variants"]["int4"]["routing_agreement"]["overall"] <= 1
+    assert report["speed"]["megabytes"] > 1 and report["goals"]
+
+
+def test_a_report_belongs_to_its_weights(report, processor):
+    file = saved(processor) / "model.safetensors"
+    assert report["weights"] == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_the_whole_plan_asks_every_type_in_every_language():
+    plan = Plan()
+    assert plan.kinds == KINDS and plan.languages == CODES and plan.digits is None
+    todo = tasks(plan, 0)
+    asked = [task for task in todo if task.part == "answers"]
+    assert sum(task.size for task in asked) == plan.per_cell * len(KINDS) * len(CODES) >= 2000
+    assert {task.form for task in todo} == {None, "fp8", "int4"}
+
+
+def test_the_table_shows_every_measurement(report):
+    text = table(report)
+    for part in ("colour", "mean over types, English", "handwritten digits", "painted over", "pointing",
+                 "load varies", "int4", "tokens/s", "MISSED", "seed 3"):  # fmt: skip
+        assert part in text, part
+
+
+def test_a_quick_report_without_variants_has_its_table_too(report):
+    quick = {**report, "variants": {}}
+    assert "int4:" not in table(quick) and "first token" in table(quick)
+
+
+def test_the_command_writes_what_it_prints(processor, tmp_path, capsys, monkeypatch):
+    less = Plan(**vars(TINY) | {"kinds": ("colour",), "languages": ("en",), "watched": 4, "variants": 0})
+    monkeypatch.setattr(evaluate, "QUICK", less)
+    file = tmp_path / "report.json"
+    evaluate.main(["--quick", "--model", str(saved(processor)), "--workers", "0", "--json", str(file)])
+    written = json.loads(file.read_text())
+    assert f"seed {written['seed']}" in capsys.readouterr().out
+    assert written["accuracy"]["by_language"].keys() == {"en"} and written["variants"] == {}
