@@ -152,7 +152,7 @@ def _covered(corners: np.ndarray, span: int, soft: bool) -> Image.Image:
 
 
 def _written(rng: np.random.Generator, digit: np.ndarray, span: int) -> Image.Image:
-    """A handwritten digit of that size as coverage, slightly turned, slanted, stretched, of varied thickness."""
+    """A handwritten digit as coverage, slightly turned, slanted and stretched, of varied thickness."""
     small = Image.fromarray(digit)
     around = Image.new("L", (10, 10))  # a margin, so that nothing is cut off by turning
     around.paste(small, (1, 1))

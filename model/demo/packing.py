@@ -295,18 +295,13 @@ class Packer:
 
     def _box(self, row: _Row, pointer: Pointer, prefix: int, whole: bool = False) -> np.ndarray:
         """Bool [P]: the tokens that show what a word speaks of, or those in whole views of the pictures."""
-        box = np.zeros(prefix, dtype=bool)
-        for image, thing in pointer.things:
-            first = -(CELLS**2) if whole else 0
-            places = row.shown[image][first:]
-            box[places] |= row.pictures[image].inside[thing][first:]
-        return box
+        return self._by_picture(row, pointer, prefix, -(CELLS**2) if whole else 0).any(0)
 
-    def _by_picture(self, row: _Row, pointer: Pointer, prefix: int) -> np.ndarray:
-        """Bool [MOST_PICTURES, P]: the tokens that show what a word speaks of, picture by picture."""
+    def _by_picture(self, row: _Row, pointer: Pointer, prefix: int, first: int = 0) -> np.ndarray:
+        """Bool [MOST_PICTURES, P]: the same picture by picture, of its patches from `first` on."""
         boxes = np.zeros((MOST_PICTURES, prefix), dtype=bool)
         for image, thing in pointer.things:
-            boxes[image, row.shown[image]] |= row.pictures[image].inside[thing]
+            boxes[image, row.shown[image][first:]] |= row.pictures[image].inside[thing][first:]
         return boxes
 
     def _each(self, row: _Row, turn: Turn, prefix: int) -> np.ndarray:

@@ -1,7 +1,8 @@
 """What the demo model's world needs of a language: names for things, ways to ask, the one right answer.
 
-What is said is data, a TOML file for each language. Grammar lives in the language's own `phrase`: a template names the *form* of a thing that it needs, as in
-"What colour is {thing:the}?" or "Welche Farbe hat {thing:der}?", and `phrase` makes the words agree.
+What is said is data, a TOML file for each language. Grammar lives in the language's own `phrase`: a template
+names the *form* of a thing that it needs, as in "What colour is {thing:the}?" or "Welche Farbe hat
+{thing:der}?", and `phrase` makes the words agree.
 
 Slots of a template:
     {thing:FORM} {other:FORM}   a thing in that form; the forms are the language's own

@@ -166,7 +166,7 @@ def test_people_are_careless_now_and_then_and_never_when_told_not_to_be(meanings
     careful = {word(rng, meaning, scenes, tongue, "train", careless=False).question for _ in range(200)}
     templates = tongue.ask["colour"].train
     assert all(text[0].isupper() for text in careful)
-    assert 0.9 < np.mean([text.endswith(("?", ".")) for text in careful]) and len(careful) >= len(templates)
+    assert np.mean([text.endswith(("?", ".")) for text in careful]) > 0.9 and len(careful) >= len(templates)
 
 
 def test_a_spanish_question_opens_with_its_mark_or_has_none():
