@@ -122,9 +122,10 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{'':<46}" + "".join(f"{name:>9}" for name in ("regs", "stack", "shared", "products", "wide")))
     results, wrong = check(options.only, options.card or list(CARDS), baseline)
     if options.write:
-        BASELINE.write_text(
-            json.dumps({"triton": triton.__version__, "cases": {**baseline, **results}}, indent=1) + "\n"
-        )
+        names = [f"{case.name} sm_{card}" for case in cases() for card in case.cards]
+        made = {**baseline, **results}
+        made = {name: made[name] for name in names if name in made}
+        BASELINE.write_text(json.dumps({"triton": triton.__version__, "cases": made}, indent=1) + "\n")
     if wrong:
         sys.exit("\n".join(wrong))
 

@@ -10,10 +10,13 @@ import triton
 
 from kernels import launch_triton as launch
 from kernels.attention_rows_triton import KEYS, ROWS, row_products_kernel
+from kernels.fp8 import BLOCK
 from kernels.fp8_triton import gather_kernel, gather_quantized_kernel, quantize_rows_kernel
 from kernels.gemv_int4_triton import gate_up_gemv_int4_kernel, rows_gemv_int4_kernel
 from kernels.gemv_triton import gate_up_gemv_kernel, rows_gemv_kernel
 from kernels.int4 import GroupScaled
+from kernels.launch_triton import Operand
+from kernels.persistent_int4_triton import gate_up_persistent_int4_kernel, rows_persistent_int4_kernel
 from kernels.persistent_triton import gate_up_persistent_kernel, rows_persistent_kernel
 from kernels.routing_triton import sort_pairs_kernel
 from kernels.stream_int4_triton import gate_up_stream_int4_kernel, rows_stream_int4_kernel
@@ -22,7 +25,18 @@ from kernels.stream_triton import gate_up_stream_kernel, rows_stream_kernel
 # bytes of shared memory that a program may have
 CARDS = {89: 101_376, 90: 232_448, 100: 232_448}
 EXPERTS = 128
-ELEMENT = {"fp8": ("*fp8e4nv", torch.float8_e4m3fn), "bf16": ("*bf16", torch.bfloat16)}
+ELEMENT = {
+    "fp8": ("*fp8e4nv", torch.float8_e4m3fn), "fp8 blocks": ("*fp8e4nv", torch.float8_e4m3fn),
+    "bf16": ("*bf16", torch.bfloat16),
+}  # fmt: skip
+# of weights and activations: strides whose value the compiler is not told, and what it is told
+SCALES: dict[str, tuple[str, dict[str, int]]] = {
+    "fp8": ("s_scale_expert", {"s_x_scale": 1, "s_scale_row": 1, "BLOCK": 1}),
+    "fp8 blocks": ("s_scale_expert s_x_scale s_scale_row", {"BLOCK": BLOCK}),
+    "bf16": ("s_scale_expert s_x_scale s_scale_row", {"BLOCK": 1}),
+}
+# counts of scales, and of maxima
+ANY = ("s_x_scale", "s_scale_row", "s_largest")
 
 
 @dataclass(frozen=True)
@@ -65,28 +79,37 @@ def cases() -> list[Case]:
     """All of them."""
     return [
         *around(), *(case for form in ELEMENT for case in gemv(form)), *gemv_int4(),
-        *(case for form in ELEMENT for tokens in (16, 64, 128) for case in stream(form, tokens)),
+        *(case for form in ELEMENT for tokens in (16, 64, 128) for case in stream(form, tokens)
+          if form != "fp8 blocks" or tokens <= launch.TOKENS_BLOCKS[1]),
         *(case for tokens in (16, 32, 64) for case in stream_int4(tokens)),
-        *(case for form in ELEMENT for case in persistent(form)), attention_rows(),
+        *(case for form in ELEMENT for case in persistent(form)), *persistent_int4(),
+        attention_rows(),
     ]  # fmt: skip
 
 
 def around() -> list[Case]:
     """What stands before and between the products."""
-    rows = {"BK": 8192, "BY_HAND": False}
+    gathered = "p_x:*bf16 p_gates:*bf16 p_rows:*i64 p_order:*i32 p_codes:*fp8e4nv p_scale:*fp32"
+    made = []
+    for name, tile in (("rows", {"BG": 1, "GROUP": 8192}), ("groups", {"BG": 64, "GROUP": BLOCK})):
+        fixed = {**tile, "BY_HAND": False}
+        made += [
+            Case(
+                f"quantize {name}", quantize_rows_kernel,
+                types("p_x:*bf16 p_codes:*fp8e4nv p_scale:*fp32", "K"), fixed, {"num_warps": 8},
+                reads_weights=True,
+            ),
+            Case(
+                f"gather and quantize {name}", gather_quantized_kernel,
+                types(f"{gathered} p_largest:*i32", "K s_largest"), fixed, {"num_warps": 8},
+                reads_weights=True, whole=ANY,
+            ),
+        ]  # fmt: skip
     return [
+        *made,
         Case(
             "sort pairs", sort_pairs_kernel, types("p_experts:*i64 p_order:*i32 p_offsets:*i32", "pairs"),
             {"BLOCK": 1024}, {"num_warps": 4}, whole=("pairs",),
-        ),
-        Case(
-            "quantize rows", quantize_rows_kernel, types("p_x:*bf16 p_codes:*fp8e4nv p_scale:*fp32", "K"),
-            rows, {"num_warps": 8}, reads_weights=True,
-        ),
-        Case(
-            "gather and quantize", gather_quantized_kernel,
-            types("p_x:*bf16 p_gates:*bf16 p_rows:*i64 p_order:*i32 p_codes:*fp8e4nv p_scale:*fp32", "K"),
-            {**rows, "p_largest": None}, {"num_warps": 8}, reads_weights=True,
         ),
         Case(
             "gather", gather_kernel,
@@ -100,24 +123,26 @@ def gemv(form: str) -> list[Case]:
     """Few rows, FP8 or BF16."""
     element = ELEMENT[form][0]
     tile, options = apart({**launch.GEMV, "MASKED": False})
-    if form == "fp8":
-        scales, fixed = "s_expert s_scale_expert", {"s_x_scale": 1, "s_scale_row": 1}
-        largest, none = " p_largest:*i32", {}
+    scales, fixed = SCALES[form]
+    scales = f"s_expert {scales}"
+    if form == "fp8 blocks":
+        largest, none, scales = " p_largest:*i32", {}, f"{scales} s_largest"
+    elif form == "fp8":
+        largest, none = " p_largest:*i32", {"s_largest": 1}
     else:
-        scales, fixed = "s_expert s_scale_expert s_x_scale s_scale_row", {}
-        largest, none = "", {"p_largest": None}
+        largest, none = "", {"p_largest": None, "s_largest": 1}
     weights = f"p_w:{element} p_w_scale:*fp32 p_experts:*i64 p_out:*bf16{largest}"
     down = {name: value for name, value in fixed.items() if name != "s_x_scale"}
     return [
         Case(
             f"gate_up gemv {form}", gate_up_gemv_kernel,
             types(f"p_x:{element} p_x_scale:*fp32 {weights}", f"K F {scales}"),
-            {**tile, **fixed, **none}, options, reads_weights=True,
+            {**tile, **fixed, **none}, options, reads_weights=True, whole=ANY,
         ),
         Case(
             f"rows gemv {form}", rows_gemv_kernel,
             types(f"p_x:*bf16 p_rows:*i64 {weights}", f"pairs K N {scales.replace(' s_x_scale', '')}"),
-            {**tile, **down, **none, "BY_HAND": False}, options, reads_weights=True, whole=("pairs",),
+            {**tile, **down, **none, "BY_HAND": False}, options, reads_weights=True, whole=("pairs", *ANY),
         ),
     ]  # fmt: skip
 
@@ -142,20 +167,19 @@ def gemv_int4() -> list[Case]:
 def stream(form: str, tokens: int) -> list[Case]:
     """Some rows an expert, FP8 or BF16."""
     element, dtype = ELEMENT[form]
-    if form == "fp8":
-        scales, fixed = "s_expert s_scale_expert", {"s_x_scale": 1, "s_scale_row": 1, "MASKED": False}
-    else:
-        scales, fixed = "s_expert s_scale_expert s_x_scale s_scale_row", {"MASKED": False}
+    scales, fixed = SCALES[form]
+    weight = Operand(torch.empty(0, dtype=dtype), launch.one(torch.device("cpu")), fixed)
     pointers = f"p_x:{element} p_x_scale:*fp32 p_w:{element} p_w_scale:*fp32 p_offsets:*i32 p_out:*bf16"
     made = []
     for name, kernel, more, sizes, weights in (
         ("gate_up", gate_up_stream_kernel, "", "F", 2), ("rows", rows_stream_kernel, " p_order:*i32", "N", 1),
     ):  # fmt: skip
-        tile, options = apart(launch.stream_tile(torch.empty(0, dtype=dtype), tokens, EXPERTS, weights))
+        tile, options = apart(launch.stream_tile(weight, tokens, EXPERTS, weights))
         made.append(
             Case(
                 f"{name} stream {form} {tokens}", kernel,
-                types(pointers + more, f"experts K {sizes} {scales}"), {**tile, **fixed}, options, form, True,
+                types(pointers + more, f"experts K {sizes} s_expert {scales}"),
+                {**tile, **fixed, "MASKED": False}, options, form[:4].strip(), True, whole=ANY,
             )
         )  # fmt: skip
     return made
@@ -184,25 +208,49 @@ def stream_int4(tokens: int) -> list[Case]:
 def persistent(form: str) -> list[Case]:
     """Many rows an expert, FP8 or BF16; needs a copy engine, which Ada has not."""
     element, dtype = ELEMENT[form]
-    scales, fixed = "s_scale_expert", {"s_x_scale": 1, "s_scale_row": 1}
-    if form == "bf16":
-        scales, fixed = "s_scale_expert s_x_scale s_scale_row", {}
+    scales, fixed = SCALES[form]
+    blocks = form == "fp8 blocks"
     made = []
     for name, kernel, more, sizes, weights, cards in (
-        ("gate_up", gate_up_persistent_kernel, "", "F", 2, (90,)),
-        ("gate_up", gate_up_persistent_kernel, "", "F", 2, (100,)),
+        *(("gate_up", gate_up_persistent_kernel, "", "F", 2, (card,)) for card in (90, 100)),
         ("rows", rows_persistent_kernel, " p_order:*i32", "N", 1, (90, 100)),
     ):
         made_for = torch.empty(0, dtype=dtype)
-        tile, options = apart(launch.persistent_tile(made_for, weights, narrow=cards == (100,)))
-        blocks = {name: f"tensordesc<{element[1:]}[{tile[side]}, {tile['BK']}]>"
+        tile, options = apart(launch.persistent_tile(made_for, weights, narrow=blocks or cards == (100,)))
+        descriptors = {name: f"tensordesc<{element[1:]}[{tile[side]}, {tile['BK']}]>"
                   for name, side in (("d_x", "BM"), ("d_w", "BN"))}  # fmt: skip
         pointers = "p_x_scale:*fp32 p_w_scale:*fp32 p_offsets:*i32 p_out:*bf16"
         made.append(
             Case(
                 f"{name} persistent {form}", kernel,
-                blocks | types(pointers + more, f"experts K most {sizes} {scales}"),
-                {**tile, **fixed, "BE": EXPERTS}, options, form, True, cards=cards,
+                descriptors | types(pointers + more, f"experts K most {sizes} {scales}"),
+                {**tile, **fixed, "BE": EXPERTS}, options, form[:4].strip(), True,
+                cards=cards, whole=("d_x", "d_w", "most", *ANY),
+            )
+        )  # fmt: skip
+    return made
+
+
+def persistent_int4() -> list[Case]:
+    """Many rows an expert, int4."""
+    weight = GroupScaled.empty((1, 1, 128), "meta")
+    operand = Operand(weight.packed, weight.scale, {})
+    pointers = "p_w_scale:*fp32 p_offsets:*i32 p_out:*bf16"
+    made = []
+    for name, kernel, more, sizes, weights in (
+        ("gate_up", gate_up_persistent_int4_kernel, "", "F", 2),
+        ("rows", rows_persistent_int4_kernel, " p_order:*i32", "N", 1),
+    ):
+        tile, options = apart(launch.persistent_tile_int4(operand, weights))
+        descriptors = {
+            "d_x": f"tensordesc<bf16[{tile['BM']}, {tile['BK']}]>",
+            "d_w": f"tensordesc<u8[{tile['BN']}, {tile['BK']}]>",
+        }
+        made.append(
+            Case(
+                f"{name} persistent int4", kernel,
+                descriptors | types(pointers + more, f"experts K most {sizes} s_scale_expert"),
+                {**tile, "BE": EXPERTS}, options, "bf16", True, cards=(90, 100),
                 whole=("d_x", "d_w", "most"),
             )
         )  # fmt: skip

@@ -15,6 +15,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -37,7 +38,8 @@ class Shape:
 
 MAVERICK = Shape(width=5120, inner=8192, experts=128)
 SMALL = Shape(width=1024, inner=2048, experts=16)  # a layer of benchmarks.core
-BYTES = {"bf16": 2.0, "fp8": 1.0, "int4": 0.5 + 4 / int4.GROUP}  # of a weight; FP8's row scales are nothing
+# of a weight; FP8's scales are nothing
+BYTES = {"bf16": 2.0, "fp8": 1.0, "fp8 blocks": 1.0, "int4": 0.5 + 4 / int4.GROUP}
 
 
 @dataclass
@@ -126,9 +128,19 @@ def peer_scaled_mm(x: Tensor, w: fp8.RowScaled) -> Callable[[], Tensor]:
     return work
 
 
+def in_blocks(w: Tensor) -> fp8.BlockScaled:
+    """E4M3 codes of `w`, and a scale a block: all the same, which does not matter to the clock."""
+    made = fp8.BlockScaled.empty(tuple(w.shape), w.device)
+    scale = w.abs().amax().float() / fp8.LARGEST
+    made.codes.copy_((w.float() / scale).clamp(-fp8.LARGEST, fp8.LARGEST))
+    made.scale.copy_(scale)
+    return made
+
+
 QUANTIZE: dict[str, Callable[[Tensor], Weight]] = {
     "bf16": lambda w: w,
     "fp8": fp8.quantize_rows,
+    "fp8 blocks": in_blocks,
     "int4": int4.quantize_groups,
 }
 
@@ -178,7 +190,7 @@ def linears(bench: Bench, rows: tuple[int, ...]) -> Iterator[Row]:
     # several, so that none of them waits in the cache
     copies = max(2, bench.beyond_cache // (2 * outputs * inputs))
     plain = [bench.draw(outputs, inputs) for _ in range(copies)]
-    weights = {form: [QUANTIZE[form](w) for w in plain] for form in ("fp8", "int4")}
+    weights = {form: [make(w) for w in plain] for form, make in QUANTIZE.items() if form != "bf16"}
     for count in rows:
         x = bench.draw(count, inputs)
         candidates: dict[str, Callable[[], object]] = {
@@ -196,32 +208,37 @@ def linears(bench: Bench, rows: tuple[int, ...]) -> Iterator[Row]:
 
 
 def grouped(bench: Bench, experts: int, rows: int) -> Iterator[Row]:
-    """Many rows an expert, FP8: against PyTorch's grouped product of the same two matrices. Cards only."""
+    """Many rows an expert; FP8 against PyTorch's grouped product of the same two matrices. Cards only."""
     shape = Shape(bench.shape.width, bench.shape.inner, experts)
     here = Bench(bench.device, bench.rounds, shape)
-    gate_up, down = random_experts(here, "fp8")
     count = experts * rows
     x = here.draw(count, shape.width)
     order = torch.arange(count, device=bench.device)
     chosen, gates = order % experts, here.draw(count).sigmoid()
     ends = torch.arange(rows, count + 1, rows, device=bench.device, dtype=torch.int32)
 
+    def ours(gate_up: Weight, down: Weight) -> Tensor:
+        return routed_swiglu(x, gate_up, down, order, chosen, gates)
+
     def product(q: fp8.RowScaled, w: fp8.RowScaled) -> Tensor:
         scales = q.scale[:, 0], w.scale[..., 0]
         return torch._scaled_grouped_mm(q.codes, w.codes.mT, *scales, offs=ends, out_dtype=torch.bfloat16)
 
-    def peer() -> Tensor:
+    def peer(gate_up: fp8.RowScaled, down: fp8.RowScaled) -> Tensor:
         q = fp8.nearest_rows(x * gates[:, None])
         h = product(q, gate_up)
         gate, up = h.chunk(2, -1)
         q = fp8.nearest_rows(F.silu(gate) * up)
         return product(q, down)
 
-    yield here.compare(
-        f"{experts} experts x {rows} rows, fp8",
-        {"fp8": lambda: routed_swiglu(x, gate_up, down, order, chosen, gates), "_scaled_grouped_mm": peer},
-        products=6 * count * shape.width * shape.inner,
-    )
+    for form in QUANTIZE:
+        weights = random_experts(here, form)
+        candidates = {form: partial(ours, *weights)}
+        if form == "fp8":
+            candidates["_scaled_grouped_mm"] = partial(peer, *weights)
+        products = 6 * count * shape.width * shape.inner
+        yield here.compare(f"{experts} experts x {rows} rows, {form}", candidates, products=products)
+        del weights, candidates
 
 
 def rows_of_attention(bench: Bench) -> Iterator[Row]:
@@ -265,7 +282,8 @@ def report(bench: Bench, only: str | None, json_path: Path | None) -> None:
     for name, ask in questions.items():
         if only in (None, name):
             for row in ask():
-                ceiling = ceilings.get("matmul fp8", peak) if "fp8" in row.seconds else peak
+                in_fp8 = any(name.startswith("fp8") for name in row.seconds)
+                ceiling = ceilings.get("matmul fp8", peak) if in_fp8 else peak
                 print(row.line(copy, ceiling), flush=True)
                 kept.append(asdict(row))
     if json_path:

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from kernels import cpu
 from kernels.backend import Backend, pick
+from kernels.fp8 import BLOCK, BlockScaled
 from kernels.linear import Weight, fast_on_cpu, lacks_kernel, linear_reference, parts
 from kernels.routing import sort_pairs
 
@@ -81,6 +82,8 @@ def _lacks_kernel(gate_up: Weight, down: Weight) -> str | None:
     formats = {Tensor if isinstance(w, Tensor) else type(w) for w in (gate_up, down)}
     if len(formats) > 1:
         return "takes both weights of an expert in the same format"
+    if isinstance(gate_up, BlockScaled) and gate_up.shape[1] % (2 * BLOCK):
+        return f"takes FP8 blocks that hold gate rows or up rows, not both of {gate_up.shape[1] // 2}"
     return lacks_kernel(gate_up) or lacks_kernel(down)
 
 

@@ -1,4 +1,4 @@
-"""Row-wise FP8 quantization on a card, alone or while rows are gathered for their experts."""
+"""FP8 quantization on a card, a scale a row or a group of it; alone or while gathering rows for experts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,26 @@ from kernels.shared_triton import by_hand, row_scale, to_e4m3
 
 
 @triton.jit
-def quantize_rows_kernel(p_x, p_codes, p_scale, K, BK: tl.constexpr, BY_HAND: tl.constexpr):
+def store_quantized(
+    b_x, o, p_codes, p_scale, i_row, K, BG: tl.constexpr, GROUP: tl.constexpr, BY_HAND: tl.constexpr
+):
+    """Codes and scales of one row [BG, GROUP]; a row that is one group has one scale."""
+    b_scale = row_scale(tl.max(tl.abs(b_x), axis=1))
+    b_codes = to_e4m3(tl.div_rn(b_x, b_scale[:, None]), BY_HAND)
+    tl.store(p_codes + i_row * K + o, b_codes, mask=o < K)
+    o_group = tl.arange(0, BG)
+    tl.store(p_scale + i_row * ((K + GROUP - 1) // GROUP) + o_group, b_scale, mask=o_group * GROUP < K)
+
+
+@triton.jit
+def quantize_rows_kernel(
+    p_x, p_codes, p_scale, K, BG: tl.constexpr, GROUP: tl.constexpr, BY_HAND: tl.constexpr
+):
     """One row a program."""
     i_row = tl.program_id(0).to(tl.int64)
-    o = tl.arange(0, BK)
+    o = tl.arange(0, BG)[:, None] * GROUP + tl.arange(0, GROUP)[None, :]
     b_x = tl.load(p_x + i_row * K + o, mask=o < K, other=0.0).to(tl.float32)
-    scale = row_scale(tl.max(tl.abs(b_x), axis=0))
-    tl.store(p_codes + i_row * K + o, to_e4m3(tl.div_rn(b_x, scale), BY_HAND), mask=o < K)
-    tl.store(p_scale + i_row, scale)
+    store_quantized(b_x, o, p_codes, p_scale, i_row, K, BG, GROUP, BY_HAND)
 
 
 @triton.jit
@@ -35,17 +47,17 @@ def gated_row(p_x, p_gates, p_rows, p_order, i_at, K, o):
 
 @triton.jit
 def gather_quantized_kernel(
-    p_x, p_gates, p_rows, p_order, p_codes, p_scale, p_largest, K, BK: tl.constexpr, BY_HAND: tl.constexpr
-):
+    p_x, p_gates, p_rows, p_order, p_codes, p_scale, p_largest, K, s_largest, BG: tl.constexpr,
+    GROUP: tl.constexpr, BY_HAND: tl.constexpr,
+):  # fmt: skip
     """One pair a program: its row, gated, rounded to the row's own dtype, quantized."""
     i_at = tl.program_id(0).to(tl.int64)
-    o = tl.arange(0, BK)
+    o = tl.arange(0, BG)[:, None] * GROUP + tl.arange(0, GROUP)[None, :]
     b_x = gated_row(p_x, p_gates, p_rows, p_order, i_at, K, o).to(p_x.dtype.element_ty).to(tl.float32)
-    scale = row_scale(tl.max(tl.abs(b_x), axis=0))
-    tl.store(p_codes + i_at * K + o, to_e4m3(tl.div_rn(b_x, scale), BY_HAND), mask=o < K)
-    tl.store(p_scale + i_at, scale)
-    if p_largest is not None:  # the maximum that the next kernel takes begins here
-        tl.store(p_largest + i_at, 0)
+    store_quantized(b_x, o, p_codes, p_scale, i_at, K, BG, GROUP, BY_HAND)
+    if p_largest is not None:  # the maxima that the next kernel takes begin here
+        for i in range(s_largest):
+            tl.store(p_largest + i_at * s_largest + i, 0)
 
 
 @triton.jit
@@ -58,25 +70,34 @@ def gather_kernel(p_x, p_gates, p_rows, p_order, p_out, K, SPLIT: tl.constexpr, 
     tl.store(p_out + i_at * K + o_to, b_x.to(p_out.dtype.element_ty), mask=o < K)
 
 
-def quantize_rows(x: Tensor) -> RowScaled:
-    """Twin of `kernels.fp8.nearest_rows` for x [rows, K]."""
-    made = RowScaled.empty(tuple(x.shape), x.device)
+def quantize_rows(x: Tensor, group: int | None = None) -> RowScaled:
+    """Twin of `kernels.fp8.nearest_rows` for x [rows, K]; with a group, every so many values have a scale.
+
+    Returns:
+        codes [rows, K]; scale [rows, 1], or [rows, ceil(K/group)].
+    """
+    made = _room(*x.shape, group, x.device)
     if len(x):
-        block = _block(x)
         quantize_rows_kernel[(len(x),)](
-            x.contiguous(), made.codes, made.scale, x.shape[1], **block, BY_HAND=by_hand()
+            x.contiguous(), made.codes, made.scale, x.shape[1], **_tile(x, group), BY_HAND=by_hand()
         )
     return made
 
 
 def gather_quantized(
-    x: Tensor, rows: Tensor, order: Tensor | None, gates: Tensor, largest: Tensor | None = None
+    x: Tensor,
+    rows: Tensor,
+    order: Tensor | None,
+    gates: Tensor,
+    largest: Tensor | None = None,
+    group: int | None = None,
 ) -> RowScaled:
-    """`nearest_rows((x[rows] * gates)[order])`; sets `largest` [pairs] to zero."""
-    made = RowScaled.empty((len(rows), x.shape[1]), x.device)
+    """`quantize_rows((x[rows] * gates)[order], group)`; sets `largest` [pairs, any] to zero."""
+    made = _room(len(rows), x.shape[1], group, x.device)
     gather_quantized_kernel[(len(rows),)](
-        x, gates, rows, order, made.codes, made.scale, largest, x.shape[1], **_block(x), BY_HAND=by_hand()
-    )
+        x, gates, rows, order, made.codes, made.scale, largest, x.shape[1],
+        0 if largest is None else largest.shape[1], **_tile(x, group), BY_HAND=by_hand(),
+    )  # fmt: skip
     return made
 
 
@@ -87,7 +108,21 @@ def gather(x: Tensor, rows: Tensor, order: Tensor | None, gates: Tensor, split: 
     return out
 
 
+def _room(rows: int, width: int, group: int | None, device: torch.device) -> RowScaled:
+    codes = torch.empty(rows, width, dtype=torch.float8_e4m3fn, device=device)
+    scales = 1 if group is None else triton.cdiv(width, group)
+    return RowScaled(codes, torch.empty(rows, scales, dtype=torch.float32, device=device))
+
+
 def _block(x: Tensor) -> dict[str, int]:
     """A whole row at once."""
     width = triton.next_power_of_2(x.shape[1])
     return {"BK": width, "num_warps": 4 if width <= 4096 else 8}
+
+
+def _tile(x: Tensor, group: int | None) -> dict[str, int]:
+    """A whole row at once, in its groups."""
+    whole = _block(x)
+    width = group or whole["BK"]
+    groups = triton.next_power_of_2(triton.cdiv(x.shape[1], width))
+    return {"BG": groups, "GROUP": width, "num_warps": whole["num_warps"]}

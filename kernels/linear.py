@@ -24,8 +24,8 @@ def linear_reference(x: Tensor, w: Weight) -> Tensor:
 def linear(x: Tensor, w: Weight, backend: Backend | None = None) -> Tensor:
     """`x @ w.T`; x [..., K] and w [N, K] give [..., N] in x's dtype.
 
-    Beside E4M3 weights the activations are quantized too, a scale a row (W8A8); beside int4 weights they stay
-    what they are (W4A16).
+    Beside E4M3 weights the activations are quantized too, with a scale a row, or for every 128 inputs of it
+    if the weight's blocks have scales (W8A8); beside int4 weights they stay what they are (W4A16).
 
     Raises:
         BackendUnavailable: the backend that was asked for cannot serve these tensors.
@@ -55,8 +55,6 @@ def parts(w: Weight) -> tuple[Tensor, ...]:
 
 def lacks_kernel(w: Weight) -> str | None:
     """Why there is no Triton kernel for weights like `w`; None if there is one."""
-    if isinstance(w, BlockScaled):
-        return "has no kernel for FP8 with a scale a block"
     if isinstance(w, GroupScaled) and (w.group < 32 or w.group & (w.group - 1)):
         return f"needs int4 groups of 32 or a larger power of two, got {w.group}"
     return None

@@ -7,8 +7,8 @@ import triton
 from torch import Tensor
 
 from kernels import launch_triton as launch
-from kernels import persistent_triton
-from kernels.fp8 import RowScaled
+from kernels import persistent_int4_triton, persistent_triton
+from kernels.fp8 import BlockScaled, RowScaled
 from kernels.fp8_triton import quantize_rows
 from kernels.int4 import GroupScaled
 from kernels.launch_triton import Operand, Rows
@@ -16,7 +16,7 @@ from kernels.stream_int4_triton import rows_stream_int4_kernel
 from kernels.stream_triton import rows_stream_kernel
 
 
-def linear(x: Tensor, w: RowScaled | GroupScaled) -> Tensor:
+def linear(x: Tensor, w: RowScaled | BlockScaled | GroupScaled) -> Tensor:
     """Twin of `kernels.linear` for x [rows, K]: one expert that all rows go to."""
     if not len(x):
         return x.new_empty(0, w.shape[0])
@@ -24,11 +24,11 @@ def linear(x: Tensor, w: RowScaled | GroupScaled) -> Tensor:
     if isinstance(w, GroupScaled):
         x = torch.cat([x[:, ::2], x[:, 1::2]], dim=1)
         return rows_product(x, GroupScaled(w.packed[None], w.scale[None]), offsets, None)
-    return rows_product(x.contiguous(), RowScaled(w.codes[None], w.scale[None]), offsets, None)
+    return rows_product(x.contiguous(), type(w)(w.codes[None], w.scale[None]), offsets, None)
 
 
 def rows_product(
-    x: Tensor, w: Tensor | RowScaled | GroupScaled, offsets: Tensor, order: Tensor | None
+    x: Tensor, w: Tensor | RowScaled | BlockScaled | GroupScaled, offsets: Tensor, order: Tensor | None
 ) -> Tensor:
     """`x[i] @ w[e].T` for every row i of expert e's.
 
@@ -46,20 +46,22 @@ def rows_product(
     tokens = launch.tokens_of_a_tile(w, rows, experts)
     grid = (launch.tiles(rows, experts, tokens), triton.cdiv(outputs, launch.WEIGHT_ROWS))
     if isinstance(w, GroupScaled):
+        if launch.takes_many_rows(operand, rows):
+            return persistent_int4_triton.rows(x, operand, offsets, order)
         out = torch.empty(rows, outputs, dtype=x.dtype, device=x.device)
         rows_stream_int4_kernel[grid](
             x, operand.values, operand.scale, offsets, order, out, experts, x.shape[1], outputs,
-            **operand.strides, **launch.stream_tile_int4(w, tokens, experts, weights=1),
+            **operand.layout, **launch.stream_tile_int4(w, tokens, experts, weights=1),
         )  # fmt: skip
         return out
-    inputs = Rows.of(quantize_rows(x) if isinstance(w, RowScaled) else x)
+    inputs = Rows.of(x if isinstance(w, Tensor) else quantize_rows(x, operand.group))
     if launch.takes_many_rows(operand, rows):
         return persistent_triton.rows(inputs, operand, offsets, order, x.dtype)
     out = torch.empty(rows, outputs, dtype=x.dtype, device=x.device)
-    tile = launch.stream_tile(operand.values, tokens, experts, weights=1)
+    tile = launch.stream_tile(operand, tokens, experts, weights=1)
     rows_stream_kernel[grid](
         inputs.values, inputs.scale, operand.values, operand.scale, offsets, order, out, experts,
-        x.shape[1], outputs, s_x_scale=inputs.stride, **operand.strides, **tile,
+        x.shape[1], outputs, s_x_scale=inputs.stride, **operand.layout, **tile,
         MASKED=x.shape[1] % tile["BK"] != 0,
     )  # fmt: skip
     return out

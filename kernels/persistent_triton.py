@@ -16,7 +16,7 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 
 from kernels import launch_triton as launch
 from kernels.launch_triton import Operand, Rows
-from kernels.shared_triton import swiglu
+from kernels.shared_triton import add_product, swiglu
 
 
 @triton.jit
@@ -41,9 +41,17 @@ def find_tile_of_both(
 
 
 @triton.jit
+def token_scales(p_x_scale, first, end, s_x_scale, BM: tl.constexpr):
+    """A column of pointers to the (first) scale of each token of a tile."""
+    o_pair = tl.minimum(first + tl.arange(0, BM), end - 1).to(tl.int64)
+    return (p_x_scale + o_pair * s_x_scale)[:, None]
+
+
+@triton.jit
 def gate_up_persistent_kernel(
     d_x, p_x_scale, d_w, p_w_scale, p_offsets, p_out, experts, K, F, most, s_x_scale, s_scale_expert,
-    s_scale_row, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, BE: tl.constexpr, GROUP: tl.constexpr,
+    s_scale_row, BLOCK: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, BE: tl.constexpr,
+    GROUP: tl.constexpr,
 ):  # fmt: skip
     """SwiGLU's inner values."""
     columns = (F + BN - 1) // BN
@@ -51,24 +59,33 @@ def gate_up_persistent_kernel(
         i_expert, first, end, column = find_tile_of_both(p_offsets, experts, i_tile, columns, BM, BE, GROUP)
         if i_expert < experts:
             i_row = i_expert * 2 * F + column * BN  # of the gate; the up row stands F further
+            p_tokens = token_scales(p_x_scale, first, end, s_x_scale, BM)
+            p_scale = p_w_scale + i_expert.to(tl.int64) * s_scale_expert
+            p_gate_block = p_scale + column * BN // BLOCK * s_scale_row
+            p_up_block = p_scale + (F + column * BN) // BLOCK * s_scale_row
             gate = tl.zeros([BM, BN], tl.float32)
             up = tl.zeros([BM, BN], tl.float32)
             for k in range(0, K, BK):
                 b_x = d_x.load([first, k])
-                gate = tl.dot(b_x, d_w.load([i_row, k]).T, gate, input_precision="ieee")
-                up = tl.dot(b_x, d_w.load([i_row + F, k]).T, up, input_precision="ieee")
+                b_gate = d_w.load([i_row, k]).T
+                gate = add_product(gate, b_x, b_gate, p_tokens, p_gate_block, k // BK, BLOCK)
+                b_up = d_w.load([i_row + F, k]).T
+                up = add_product(up, b_x, b_up, p_tokens, p_up_block, k // BK, BLOCK)
             o_m = first + tl.arange(0, BM)
             o_pair = tl.minimum(o_m, end - 1).to(tl.int64)
-            x_scale = tl.load(p_x_scale + o_pair * s_x_scale)[:, None]
-            p_scale = p_w_scale + i_expert.to(tl.int64) * s_scale_expert
+            x_scale = 1.0
+            if BLOCK == 1:
+                x_scale = tl.load(token_scales(p_x_scale, first, end, s_x_scale, BM))
             # one half of the columns after the other: scales for all of them are too many registers
             gates = gate.reshape(BM, 2, BN // 2).permute(0, 2, 1).split()
             ups = up.reshape(BM, 2, BN // 2).permute(0, 2, 1).split()
             for half in tl.static_range(2):
                 o_n = column * BN + half * (BN // 2) + tl.arange(0, BN // 2)
-                p_row = p_scale + tl.minimum(o_n, F - 1) * s_scale_row
-                b_gate = gates[half] * x_scale * tl.load(p_row)[None, :]
-                b_up = ups[half] * x_scale * tl.load(p_row + F * s_scale_row)[None, :]
+                b_gate, b_up = gates[half], ups[half]
+                if BLOCK == 1:
+                    p_row = p_scale + tl.minimum(o_n, F - 1) * s_scale_row
+                    b_gate = b_gate * x_scale * tl.load(p_row)[None, :]
+                    b_up = b_up * x_scale * tl.load(p_row + F * s_scale_row)[None, :]
                 m_out = (o_m < end)[:, None] & (o_n < F)[None, :]
                 p_to = p_out + o_pair[:, None] * F + o_n[None, :]
                 tl.store(p_to, swiglu(b_gate, b_up).to(p_out.dtype.element_ty), mask=m_out)
@@ -77,7 +94,8 @@ def gate_up_persistent_kernel(
 @triton.jit
 def rows_persistent_kernel(
     d_x, p_x_scale, d_w, p_w_scale, p_offsets, p_order, p_out, experts, K, N, most, s_x_scale, s_scale_expert,
-    s_scale_row, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, BE: tl.constexpr, GROUP: tl.constexpr,
+    s_scale_row, BLOCK: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, BE: tl.constexpr,
+    GROUP: tl.constexpr,
 ):  # fmt: skip
     """Each expert's rows times its weights; with `p_order`, each goes back to the place of its pair."""
     columns = (N + BN - 1) // BN
@@ -85,14 +103,18 @@ def rows_persistent_kernel(
         i_expert, first, end, column = find_tile_of_both(p_offsets, experts, i_tile, columns, BM, BE, GROUP)
         if i_expert < experts:
             i_row = i_expert * N + column * BN
+            p_tokens = token_scales(p_x_scale, first, end, s_x_scale, BM)
+            p_scale = p_w_scale + i_expert.to(tl.int64) * s_scale_expert
+            p_block = p_scale + column * BN // BLOCK * s_scale_row
             answer = tl.zeros([BM, BN], tl.float32)
             for k in range(0, K, BK):
-                answer = tl.dot(d_x.load([first, k]), d_w.load([i_row, k]).T, answer, input_precision="ieee")
+                b_x, b_w = d_x.load([first, k]), d_w.load([i_row, k]).T
+                answer = add_product(answer, b_x, b_w, p_tokens, p_block, k // BK, BLOCK)
             o_m, o_n = first + tl.arange(0, BM), column * BN + tl.arange(0, BN)
             o_pair = tl.minimum(o_m, end - 1).to(tl.int64)
-            o_scale = i_expert.to(tl.int64) * s_scale_expert + tl.minimum(o_n, N - 1) * s_scale_row
-            answer = answer * tl.load(p_x_scale + o_pair * s_x_scale)[:, None]
-            answer = answer * tl.load(p_w_scale + o_scale)[None, :]
+            if BLOCK == 1:
+                answer = answer * tl.load(token_scales(p_x_scale, first, end, s_x_scale, BM))
+                answer = answer * tl.load(p_scale + tl.minimum(o_n, N - 1) * s_scale_row)[None, :]
             o_to = o_pair
             if p_order is not None:
                 o_to = tl.load(p_order + o_pair).to(tl.int64)
@@ -104,9 +126,10 @@ def gate_up(x: Rows, w: Operand, offsets: Tensor, dtype: torch.dtype) -> Tensor:
     """SwiGLU's inner values [pairs, width] of sorted pairs."""
     width = w.values.shape[1] // 2
     out = torch.empty(len(x.values), width, dtype=dtype, device=x.values.device)
-    tile = launch.persistent_tile(w.values, weights=2, narrow=launch.generation(out.device) > 9)
-    grid, arguments = _launch(x, w, offsets, width, tile)
-    gate_up_persistent_kernel[grid](p_out=out, F=width, **arguments)
+    narrow = launch.generation(out.device) > 9 or w.group is not None
+    tile = launch.persistent_tile(w.values, weights=2, narrow=narrow)
+    grid, arguments = arguments_of(x.values, w, offsets, width, tile)
+    gate_up_persistent_kernel[grid](p_x_scale=x.scale, s_x_scale=x.stride, p_out=out, F=width, **arguments)
     return out
 
 
@@ -114,22 +137,24 @@ def rows(x: Rows, w: Operand, offsets: Tensor, order: Tensor | None, dtype: torc
     """Each expert's rows times its weights [pairs, N], each at its place in `order`."""
     outputs = w.values.shape[1]
     out = torch.empty(len(x.values), outputs, dtype=dtype, device=x.values.device)
-    grid, arguments = _launch(x, w, offsets, outputs, launch.persistent_tile(w.values, weights=1))
-    rows_persistent_kernel[grid](p_out=out, N=outputs, p_order=order, **arguments)
+    tile = launch.persistent_tile(w.values, weights=1, narrow=w.group is not None)
+    grid, arguments = arguments_of(x.values, w, offsets, outputs, tile)
+    rows_persistent_kernel[grid](
+        p_x_scale=x.scale, s_x_scale=x.stride, p_out=out, N=outputs, p_order=order, **arguments
+    )
     return out
 
 
-def _launch(
-    x: Rows, w: Operand, offsets: Tensor, outputs: int, tile: dict[str, int]
+def arguments_of(
+    x: Tensor, w: Operand, offsets: Tensor, outputs: int, tile: dict[str, int]
 ) -> tuple[tuple[int], dict[str, object]]:
-    """One program a processor, and the arguments that both kernels take."""
-    experts, _, inputs = w.values.shape
-    most = launch.tiles(len(x.values), experts, tile["BM"]) * triton.cdiv(outputs, tile["BN"])
-    strides = {name: stride for name, stride in w.strides.items() if name != "s_expert"}
+    """One program a processor, and the arguments that all these kernels take."""
+    experts = len(w.values)
+    most = launch.tiles(len(x), experts, tile["BM"]) * triton.cdiv(outputs, tile["BN"])
+    layout = {name: value for name, value in w.layout.items() if name != "s_expert"}
     return (min(most, launch.processors(offsets.device)),), {
-        "d_x": TensorDescriptor.from_tensor(x.values, [tile["BM"], tile["BK"]]),
+        "d_x": TensorDescriptor.from_tensor(x, [tile["BM"], tile["BK"]]),
         "d_w": TensorDescriptor.from_tensor(w.values.flatten(0, 1), [tile["BN"], tile["BK"]]),
-        "p_x_scale": x.scale, "s_x_scale": x.stride, "p_w_scale": w.scale, "p_offsets": offsets,
-        "experts": experts, "K": inputs, "most": most, **strides, **tile,
-        "BE": triton.next_power_of_2(experts),
+        "p_w_scale": w.scale, "p_offsets": offsets, "experts": experts, "K": x.shape[1], "most": most,
+        **layout, **tile, "BE": triton.next_power_of_2(experts),
     }  # fmt: skip

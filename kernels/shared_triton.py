@@ -2,6 +2,7 @@
 
 In a kernel `p_x` points, `b_x` is a block that was loaded, `m_x` masks it, `o_x` are offsets, `i_x` an index.
 Tiles: BW weight rows, BT tokens (pairs), BK inputs; BE is the number of experts rounded up to a power of two.
+BLOCK is 128 if so many weight rows and inputs share a scale, else 1.
 """
 
 from __future__ import annotations
@@ -36,6 +37,19 @@ def load_below(p, o, end, MASKED: tl.constexpr):
     if MASKED:
         return tl.load(p, mask=o < end, other=0.0)
     return tl.load(p)
+
+
+@triton.jit
+def add_product(total, b_left, b_right, p_tokens, p_block, i_block, BLOCK: tl.constexpr):
+    """`total + b_left @ b_right`; with blocks the product times the scales of its inputs and of its weights.
+
+    `p_tokens` points at a scale for every token, already a row or a column; `p_block` at one. Without blocks
+    neither is read: what a row has for all its inputs multiplies the sum, after the last product.
+    """
+    if BLOCK == 1:
+        return tl.dot(b_left, b_right, total, input_precision="ieee")
+    b_scale = tl.load(p_tokens + i_block) * tl.load(p_block + i_block)
+    return total + tl.dot(b_left, b_right, input_precision="ieee") * b_scale
 
 
 @triton.jit

@@ -42,7 +42,7 @@ def test_every_question_is_asked_in_every_round(bench, monkeypatch, tmp_path, ca
         kernels.report(bench, None, tmp_path / "now.json")
     kept = json.loads((tmp_path / "now.json").read_text())
     questions = [row["question"] for row in kept["rows"]]
-    assert len(questions) == 3 * 3 + 3 + 1
+    assert len(questions) == 4 * 3 + 3 + 1
     assert all(len(times) == 2 for row in kept["rows"] for times in row["seconds"].values())
     assert kept["machine"]["torch"] == torch.__version__ and kept["date"]
     printed = capsys.readouterr().out

@@ -7,7 +7,7 @@ from kernels import launch_triton as launch
 from kernels import linear, linear_reference, routed_swiglu, routed_swiglu_reference
 from kernels.backend import BackendUnavailable
 from tests.kernels.agreement import ROUNDED_TO_E4M3, assert_agrees
-from tests.kernels.formats import in_format
+from tests.kernels.formats import QUANTIZED, in_format
 from tests.kernels.test_experts import EXPERTS, Case, case, one_each
 
 # bfloat16 is what the interpreter cannot compute
@@ -16,7 +16,7 @@ DTYPES = pytest.mark.parametrize(
     [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.gpu)],
     ids=["float32", "bfloat16"],
 )
-FORMATS = pytest.mark.parametrize("weights", ["plain", "fp8", "int4"])
+FORMATS = pytest.mark.parametrize("weights", ["plain", "fp8", "fp8 blocks", "int4"])
 ROUTINGS = {
     "one row": one_each(1, [3]),
     "two experts for one row": ([0, 0], [4, 1], 1),
@@ -35,6 +35,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "GEMV", {**launch.GEMV, "BN": 32, "BK": 64})
     monkeypatch.setattr(launch, "GEMV_INT4", {**launch.GEMV_INT4, "BN": 32, "BG": 2})
     monkeypatch.setattr(launch, "TOKENS", (16, 16))
+    monkeypatch.setattr(launch, "TOKENS_BLOCKS", (16, 16))
     monkeypatch.setattr(launch, "TOKENS_INT4", (16, 16))
 
 
@@ -54,19 +55,27 @@ def on(device: torch.device, given: Case) -> tuple:
 @pytest.mark.parametrize("routing", ROUTINGS.values(), ids=ROUTINGS.keys())
 @pytest.mark.usefixtures("poisoned_empty")
 def test_routed_experts_agree_with_the_definition(routing, weights, dtype, device):
-    arguments = on(device, case(*routing, dtype, weights, model=96, width=64))
+    # a row of the model is a block and a piece; gate and up rows have blocks of their own
+    sizes = (160, 128) if weights == "fp8 blocks" else (96, 64)
+    arguments = on(device, case(*routing, dtype, weights, *sizes))
     answer = routed_swiglu(*arguments, backend="triton")
-    bound = ROUNDED_TO_E4M3 if weights == "fp8" else None
+    bound = ROUNDED_TO_E4M3 if weights.startswith("fp8") else None
     assert_agrees(answer, routed_swiglu_reference(*arguments), bound)
 
 
 @DTYPES
-@pytest.mark.parametrize("weights", ["plain", "fp8"])
+@pytest.mark.parametrize(
+    ("weights", "model", "width"),
+    [("plain", 96, 48), ("fp8", 96, 48), ("fp8 blocks", 160, 128), ("int4", 160, 96)],
+)
 @pytest.mark.parametrize("of_rows", [5, 37])
 @pytest.mark.usefixtures("poisoned_empty")
-def test_many_rows_an_expert_agree_with_the_definition(of_rows, weights, dtype, device, monkeypatch):
+def test_many_rows_an_expert_agree_with_the_definition(
+    of_rows, weights, model, width, dtype, device, monkeypatch
+):
     tile = launch.persistent_tile
     monkeypatch.setattr(launch, "MANY_ROWS", 0)
+    monkeypatch.setattr(launch, "MANY_ROWS_INT4", 0)
     if device.type == "cpu":
         small = {"BM": 16, "GROUP": 2}
         monkeypatch.setattr(
@@ -74,15 +83,21 @@ def test_many_rows_an_expert_agree_with_the_definition(of_rows, weights, dtype, 
             "persistent_tile",
             lambda w, weights, **more: {**tile(w, weights, **more), **small, "BN": 32 // weights},
         )
+        tile_int4 = launch.persistent_tile_int4
+        monkeypatch.setattr(
+            launch,
+            "persistent_tile_int4",
+            lambda w, weights: {**tile_int4(w, weights), **small, "BN": 32},
+        )
     # expert 0 with more rows than a tile, the last one with one, others with none
     routing = one_each(of_rows, [0] * (of_rows - 1) + [EXPERTS - 1])
-    arguments = on(device, case(*routing, dtype, weights, model=96, width=48))
-    bound = ROUNDED_TO_E4M3 if weights == "fp8" else None
+    arguments = on(device, case(*routing, dtype, weights, model, width))
+    bound = ROUNDED_TO_E4M3 if weights.startswith("fp8") else None
     assert_agrees(routed_swiglu(*arguments, backend="triton"), routed_swiglu_reference(*arguments), bound)
 
 
 @DTYPES
-@pytest.mark.parametrize("weights", ["fp8", "int4"])
+@pytest.mark.parametrize("weights", QUANTIZED)
 @pytest.mark.parametrize(("rows", "inputs", "outputs"), [(1, 128, 70), (17, 160, 130), (0, 32, 8)])
 @pytest.mark.usefixtures("poisoned_empty")
 def test_a_linear_agrees_with_the_definition(dtype, weights, rows, inputs, outputs, device):
@@ -95,7 +110,8 @@ def test_a_linear_agrees_with_the_definition(dtype, weights, rows, inputs, outpu
 @FORMATS
 @pytest.mark.parametrize("of_rows", [2, 12])
 def test_a_token_reaches_only_its_expert(weights, of_rows, device):
-    given = case(*one_each(of_rows, [1, 4]), torch.float32, weights, model=64, width=32)
+    width = 128 if weights == "fp8 blocks" else 32
+    given = case(*one_each(of_rows, [1, 4]), torch.float32, weights, model=64, width=width)
     before = routed_swiglu(*on(device, given), backend="triton")
     for w in (given.gate_up, given.down):
         scale = w if isinstance(w, torch.Tensor) else w.scale
@@ -105,10 +121,10 @@ def test_a_token_reaches_only_its_expert(weights, of_rows, device):
 
 def test_what_has_no_kernel_is_refused_by_name(device):
     blocks = on(device, case(*one_each(1, [0]), torch.float32, "fp8 blocks", model=64, width=32))
-    with pytest.raises(BackendUnavailable, match=r"a scale a block.*backend='torch'"):
+    with pytest.raises(BackendUnavailable, match=r"gate rows or up rows.*backend='torch'"):
         routed_swiglu(*blocks, backend="triton")
     mixed = (*blocks[:1], in_format("fp8", torch.ones(6, 64, 64, device=device), torch.float32), *blocks[2:])
-    with pytest.raises(BackendUnavailable, match="same format"):
+    with pytest.raises(BackendUnavailable, match=r"same format.*backend='torch'"):
         routed_swiglu(*mixed, backend="triton")
     assert_agrees(routed_swiglu(*mixed), routed_swiglu_reference(*mixed))
     groups = on(device, case(*one_each(1, [0]), torch.float32, "int4"))  # 24 inputs in groups of 4

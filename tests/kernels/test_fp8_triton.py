@@ -18,10 +18,21 @@ def rows_of_every_magnitude(device: torch.device) -> torch.Tensor:
     return x.to(device)
 
 
+def grouped(x: torch.Tensor, group: int) -> RowScaled:
+    """Every `group` values of a row, the last perhaps fewer, quantized as rows of their own."""
+    parts = [fp8.nearest_rows(part) for part in x.split(group, dim=1)]
+    return RowScaled(
+        torch.cat([part.codes.view(torch.uint8) for part in parts], dim=1).view(torch.float8_e4m3fn),
+        torch.cat([part.scale for part in parts], dim=1),
+    )
+
+
 @pytest.mark.usefixtures("poisoned_empty")
 def test_rows_are_quantized_as_the_definition_does(device):
     x = rows_of_every_magnitude(device)
     assert same(fp8_triton.quantize_rows(x), fp8.nearest_rows(x))
+    assert same(fp8_triton.quantize_rows(x, fp8.BLOCK), grouped(x, fp8.BLOCK))
+    assert same(fp8_triton.quantize_rows(x, 32), grouped(x, 32))
 
 
 def test_every_value_goes_to_its_nearest_code_ties_to_even(device):
@@ -46,8 +57,12 @@ def test_rows_are_gathered_gated_and_quantized_in_one_pass(ordered, device):
     gates = torch.linspace(0, 1, 20, device=device)
     order = torch.randperm(20, generator=torch.Generator().manual_seed(1)).to(device)
     gated = x[rows] * gates[:, None]
-    answer = fp8_triton.gather_quantized(x, rows, order.int() if ordered else None, gates)
-    assert same(answer, fp8.nearest_rows(gated[order] if ordered else gated))
+    given = x, rows, order.int() if ordered else None, gates
+    gated = gated[order] if ordered else gated
+    assert same(fp8_triton.gather_quantized(*given), fp8.nearest_rows(gated))
+    largest = torch.empty(20, 3, dtype=torch.int32, device=device)
+    assert same(fp8_triton.gather_quantized(*given, largest, fp8.BLOCK), grouped(gated, fp8.BLOCK))
+    assert not largest.any()
 
 
 @pytest.mark.usefixtures("poisoned_empty")
