@@ -1,6 +1,7 @@
 """How fast a quantized model generates: prefill and decoding, against `transformers` and llama.cpp.
 
-    python -m benchmarks.generate                    # BF16, FP8, int4 of one random model
+    python -m benchmarks.generate                    # BF16, FP8, int4 of one random model, and the shard
+    python -m benchmarks.generate --only shard       # four layers of Maverick in their real widths, on a card
     python -m benchmarks.generate --json now.json    # the same, and every single time in a file
     pip install xllamacpp gguf                       # to have llama.cpp beside them, on a CPU
 
@@ -23,6 +24,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from benchmarks import shard
 from benchmarks.core import THEIRS, Comparison, Shape, machine, middle, parse, random_pair, take_turns, timed
 from model import Llama4, recorded
 from model.quantize import make_room, quantized, recipe
@@ -190,6 +192,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--experts", type=int, default=Shape.experts, help="of a layer (default: 16)")
     parser.add_argument("--layers", type=int, default=Shape.layers, help="of the model (default: 4)")
+    parser.add_argument("--only", choices=["models", "shard"], help="half of it")
     options = parse(parser, arguments, rounds=9)
     report(options, Shape(experts=options.experts, layers=options.layers))
 
@@ -199,16 +202,19 @@ def report(options: argparse.Namespace, shape: Shape) -> None:
     """Print what was measured."""
     device = torch.device(options.device)
     facts = machine(device)
-    print("  ".join(f"{name} {value}" for name, value in facts.items()), asdict(shape), sep="\n")
-    rows, agreement = measure(shape, device, options.rounds)
-    for row in rows:
-        print(*lines(row), sep="\n")
-    print(*agreement, sep="\n")
+    print("  ".join(f"{name} {value}" for name, value in facts.items()))
+    kept: dict[str, object] = {"date": time.strftime("%Y-%m-%d"), "machine": facts}
+    if options.only != "shard":
+        print(asdict(shape))
+        rows, agreement = measure(shape, device, options.rounds)
+        for row in rows:
+            print(*lines(row), sep="\n")
+        print(*agreement, sep="\n")
+        comparisons = [asdict(row) for row in rows]
+        kept |= {"shape": asdict(shape), "comparisons": comparisons, "agreement": agreement}
+    if options.only != "models":
+        kept["shard"] = shard.report(device, options.rounds)
     if options.json:
-        kept = {
-            "date": time.strftime("%Y-%m-%d"), "machine": facts, "shape": asdict(shape),
-            "comparisons": [asdict(row) for row in rows], "agreement": agreement,
-        }  # fmt: skip
         options.json.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 

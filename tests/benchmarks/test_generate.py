@@ -28,12 +28,14 @@ def test_quantized_models_are_made_of_the_same_weights():
 
 def test_the_report_prints_what_it_writes(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(generate, "find_spec", lambda name: None)
-    generate.report(argparse.Namespace(device="cpu", rounds=2, json=tmp_path / "times.json"), TINY)
+    options = argparse.Namespace(device="cpu", rounds=2, json=tmp_path / "times.json", only=None)
+    generate.report(options, TINY)
     printed = capsys.readouterr().out
     for said in ("prefill, 12 tokens", "decode, a token", "routing recorded", "3 of 3 greedy tokens"):
         assert said in printed
     written = json.loads((tmp_path / "times.json").read_text())
     assert [len(row["seconds"]) for row in written["comparisons"]] == [4, 4, 2]
+    assert written["shard"] is None and "not measured: needs a GPU" in printed
 
 
 @pytest.mark.skipif(not find_spec("xllamacpp") or not find_spec("gguf"), reason="xllamacpp is not installed")
