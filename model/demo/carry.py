@@ -25,9 +25,8 @@ def begin_from(llama: Llama4, tokenizer: Tokenizer, folder: str | Path) -> None:
     former, processor = load(folder, dtype=llama.dtype)
     weights = former.state_dict()
     pieces = known_pieces(processor.tokenizer, tokenizer)
-    for name, now in llama.state_dict().items():
-        if name in weights and len(weights[name]) == processor.tokenizer.vocab_size != len(now):
-            weights[name] = torch.stack([weights[name][some].mean(0) for some in pieces])
+    for name in ("embed.weight", "unembed.weight"):
+        weights[name] = torch.stack([weights[name][some].mean(0) for some in pieces])
     llama.load_state_dict(weights)
 
 

@@ -32,6 +32,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn import functional as F
 from tqdm import tqdm
 
 from model.checkpoint import save
@@ -49,6 +50,7 @@ from model.llama4 import Llama4
 
 WEIGHTS = Path(__file__).parent / "weights"
 _TERMS = {"grounding": ("grounding", "tiles_grounding", "mention"), "balance": ("balance",)}
+_LOOK = 32  # tiles that the tower looks at together
 _AHEAD = 3  # batches prepared while the trainer steps
 
 
@@ -153,7 +155,7 @@ class Trainer:
                 if len(batch.tiles):
                     naming = self.heads.cell.loss(features, self.store.labels[batch.tiles].to(device))[0]
         else:
-            features = self._all_features()[batch.tiles.to(device)]
+            features = self._looked_at(batch.tiles)
         batch = batch.to(device)
         went = answer_losses(self.llama, self.heads, batch, features)
         loss = went.answer + self.recipe.balance * went.balance + self.recipe.tongues * went.tongues
@@ -197,18 +199,17 @@ class Trainer:
         return self.store.pixels(tiles, torch.bfloat16).to(self.llama.device)
 
     @torch.no_grad()
-    def _all_features(self) -> Tensor:
-        """The vectors of every picture's tiles; the tower stands still while they are used."""
+    def _looked_at(self, tiles: Tensor) -> Tensor:
+        """The vectors of some tiles, computed once: the tower stands still while they are used."""
         if self.features is None:
-            chunks = torch.arange(int(self.store.crowds[0])).split(128)
-            with plain_attention(self.llama):
-                self.features = torch.cat(
-                    [
-                        self.llama.image_features(self._pixels(chunk))
-                        for chunk in tqdm(chunks, desc="looking at all pictures", leave=False)
-                    ]
-                )
-        return self.features
+            shape = (len(self.store.tiles), self.store.labels.shape[1], self.processor.config.text.hidden_size)
+            self.features = torch.full(shape, torch.nan, dtype=torch.bfloat16)
+        new = tiles[self.features[tiles, 0, 0].isnan()].unique()
+        with plain_attention(self.llama):
+            # always as many at once: every new shape costs the matrix library a compilation
+            for some in F.pad(new, (0, -len(new) % _LOOK)).split(_LOOK):
+                self.features[some] = self.llama.image_features(self._pixels(some)).cpu()
+        return self.features[tiles].to(self.llama.device)
 
     def _rate(self, done: float) -> float:
         """Factor on the learning rates."""

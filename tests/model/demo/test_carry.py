@@ -24,11 +24,12 @@ def learned_from(*texts: str) -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def tokenizers():
-    return learned_from("red red star"), learned_from("red red redstar ดาว", "redstar redstar")
+    return learned_from("red red star sta"), learned_from("redstar redstar")
 
 
 def test_a_token_is_the_longest_known_tokens_that_its_bytes_consist_of(tokenizers):
     former, tokenizer = tokenizers
+    assert former.vocab_size == tokenizer.vocab_size  # the size alone does not tell
     pieces = known_pieces(former, tokenizer)
     assert len(pieces) == tokenizer.vocab_size
     for id, some in enumerate(pieces):
@@ -51,8 +52,7 @@ def test_what_both_know_stays_and_what_is_new_begins_as_a_mean(tokenizers, tmp_p
     save(before, Processor(former, before.config, IMAGES), tmp_path)
     begin_from(after, tokenizer, tmp_path)
     known, now = before.state_dict(), after.state_dict()
-    tables = {name for name in now if now[name].shape != known[name].shape}
-    assert len(tables) == 2
+    tables = {"embed.weight", "unembed.weight"}
     assert all(torch.equal(now[name], known[name].to(now[name])) for name in now.keys() - tables)
     for name in tables:
         for id, some in enumerate(known_pieces(former, tokenizer)):
