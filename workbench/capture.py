@@ -21,10 +21,10 @@ from model.generate import Step
 from model.hooks import LAST_ROW, recorded
 from model.llama4 import Llama4
 from model.processor import Inputs, Processor, Spans
-from workbench.trace import GENERATED, NOT_CAPTURED, PROMPT, Trace
+from workbench.provenance import of_capture
+from workbench.trace import GENERATED, LAYOUT, NOT_CAPTURED, PROMPT, Trace
 
 LARGEST_SIDE = 1024  # pixels of a picture kept in a trace
-REAL, RECOMPUTED, DERIVED = "REAL", "RECOMPUTED", "DERIVED"
 
 
 class CaptureError(RuntimeError):
@@ -122,10 +122,14 @@ class Capture:
             yield
 
     def add(self, step: Step) -> None:
-        """Note one generated token and what the pass that predicted it carried."""
+        """Note one generated token and what the pass that predicted it carried.
+
+        Raises:
+            CaptureError: a hook point carried nothing in this pass, or more or fewer rows than it had tokens.
+        """
         self._add_routing()
         if self.layers:
-            rows = [self._patterns[f"blocks.{n}.attn.hook_pattern"][0, :, -1] for n in self.layers]
+            rows = [_taken(self._patterns, f"blocks.{n}.attn.hook_pattern")[0, :, -1] for n in self.layers]
             self._attention.append(torch.stack(rows).half())
         self._clock.append(time.perf_counter())
         # last, so that a trace made meanwhile in another thread finds everything of the steps it counts
@@ -136,14 +140,22 @@ class Capture:
         self._add_routing()
 
     def _add_routing(self) -> None:
-        if self.moe_layers:
-            get = self._routes.__getitem__
-            self._routing.append(
-                [
-                    (get(f"blocks.{n}.moe.hook_router_logits"), get(f"blocks.{n}.moe.hook_expert_indices"))
-                    for n in self.moe_layers
-                ]
+        if not self.moe_layers:
+            return
+        # the first pass carries the whole prompt, every later one a token
+        expected = 1 if self._routing else len(self.inputs.token_ids)
+        taken = []
+        for n in self.moe_layers:
+            point = f"blocks.{n}.moe.hook_"
+            pair = (
+                _taken(self._routes, point + "router_logits"),
+                _taken(self._routes, point + "expert_indices"),
             )
+            if any(len(value) != expected for value in pair):
+                rows = [len(value) for value in pair]
+                raise CaptureError(f"layer {n} routed {rows} rows in a pass of {expected} tokens")
+            taken.append(pair)
+        self._routing.append(taken)
 
     def trace(self, generated: int | None = None, text: str = "", finish_reason: str | None = None) -> Trace:
         """The trace of the first `generated` new tokens (all so far by default)."""
@@ -155,6 +167,8 @@ class Capture:
         spans = self.inputs.spans
         spans = spans.append(Spans.of_generated(new, int(spans.turn[-1])))
         routing = self._routing_arrays(prompt, new)
+        attention = self._attention_array(prompt, new)
+        optional = {"router_logits": routing["router_logits"], "attention": attention}
         most = max((len(step.top_ids) for step in steps), default=0)
         return Trace(
             token_ids=ids,
@@ -173,7 +187,7 @@ class Capture:
             moe_layers=np.array(self.moe_layers, np.int16),
             num_experts=self.llama.config.text.num_local_experts,
             **routing,
-            attention=self._attention_array(prompt, new),
+            attention=attention,
             attention_layers=np.array(self.layers, np.int16),
             query_index=np.arange(prompt - 1, prompt - 1 + (new if self.layers else 0), dtype=np.int32),
             generated_index=np.arange(prompt, prompt + new, dtype=np.int32),
@@ -182,7 +196,7 @@ class Capture:
             topk_logprobs=np.array([step.top_logprobs for step in steps], np.float32).reshape(new, most),
             images=[_reduced(image) for image in self.inputs.images],
             edits=list(self.edits),
-            provenance=self._provenance(),
+            provenance=self._provenance({name for name, array in optional.items() if array is None}),
             meta=self.meta | self._timing(new) | {"text": text, "finish_reason": finish_reason},
         )
 
@@ -214,16 +228,10 @@ class Capture:
             rows[i, ..., : row.shape[-1]] = row.cpu().numpy()
         return rows
 
-    def _provenance(self) -> dict[str, str]:
+    def _provenance(self, absent: set[str]) -> dict[str, str]:
         dtype = str(self.llama.dtype).removeprefix("torch.")
-        backend = f"torch {torch.__version__}, {self.llama.device.type}, {dtype}"
-        return {
-            "routed_experts": f"{REAL} ({backend})",
-            "router_logits": f"{REAL} ({backend})",
-            "routed_weights": f"{DERIVED} (sigmoid of the chosen router logit)",
-            "attention": f"{RECOMPUTED} (softmax of the pass's own queries and keys, {backend})",
-            "logprobs": f"{REAL} ({backend})",
-        }
+        every = of_capture(f"torch {torch.__version__}, {self.llama.device.type}, {dtype}")
+        return {name: every[name] for name in LAYOUT if name not in absent}
 
     def _timing(self, new: int) -> dict:
         seconds = np.diff(self._clock[: new + 1])
@@ -237,6 +245,14 @@ class Capture:
     def _default_layer(self) -> int | None:
         free = [layer for layer in self.layers if not self.llama.config.text.uses_rope(layer)]
         return (free or self.layers or [None])[-1]
+
+
+def _taken(kept: dict[str, Tensor], name: str) -> Tensor:
+    """What the pass carried there; taken out, so that no later pass can be told the same again."""
+    try:
+        return kept.pop(name)
+    except KeyError:
+        raise CaptureError(f"the pass carried nothing through {name}; nothing can be told of it") from None
 
 
 def _reduced(image: Image.Image) -> Image.Image:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from model import SamplingParams, Step
 from workbench.capture import Capture
-from workbench.trace import Trace
+from workbench.integrity import check
+from workbench.trace import Trace, replace
 
 Messages = list[dict]
 
@@ -133,9 +134,14 @@ class Run:
         return self.reply()
 
     def reply(self) -> Reply:
-        """The finished answer; what there is of it, if the run was cancelled."""
+        """The finished answer; what there is of it, if the run was cancelled.
+
+        Its trace is checked (see `workbench.integrity`); what was found stands in `trace.meta["integrity"]`.
+        """
+        trace = self.trace()
+        trace = replace(trace, meta=trace.meta | {"integrity": check(trace).to_json()})
         said = {"role": "assistant", "content": self.text}
-        return Reply(self.text, self.trace(), [*self.messages, said], self.finish_reason or "cancelled")
+        return Reply(self.text, trace, [*self.messages, said], self.finish_reason or "cancelled")
 
     def note(self, step: Step) -> None:
         """The engine has made one more token."""

@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 if TYPE_CHECKING:
+    from workbench.integrity import Integrity
     from workbench.view.widget import TraceWidget
 
 FORMAT = "moe-workbench-trace"
@@ -246,6 +247,12 @@ class Trace:
             return cls(**(arrays | optional | header), images=pictures)
         except (TypeError, TraceError) as error:
             raise TraceError(f"{path} is not a consistent trace: {error}") from None
+
+    def check(self) -> Integrity:
+        """Whether this can be what happened (see `workbench.integrity.check`)."""
+        from workbench.integrity import check  # it knows the model, which nobody needs to open a trace
+
+        return check(self)
 
     def view(self, **options: object) -> TraceWidget:
         """The linked view as a notebook widget (see `workbench.view.widget.TraceWidget`)."""
