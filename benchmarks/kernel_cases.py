@@ -11,7 +11,12 @@ import triton
 from kernels import launch_triton as launch
 from kernels.attention_rows_triton import KEYS, ROWS, row_products_kernel
 from kernels.fp8 import BLOCK
-from kernels.fp8_triton import gather_kernel, gather_quantized_kernel, quantize_rows_kernel
+from kernels.fp8_triton import (
+    gather_kernel,
+    gather_quantized_kernel,
+    quantize_rows_kernel,
+    rms_norm_rounded_kernel,
+)
 from kernels.gemv_int4_triton import gate_up_gemv_int4_kernel, rows_gemv_int4_kernel
 from kernels.gemv_triton import gate_up_gemv_kernel, rows_gemv_kernel
 from kernels.int4 import GroupScaled
@@ -107,6 +112,12 @@ def around() -> list[Case]:
         ]  # fmt: skip
     return [
         *made,
+        Case(
+            "norm and quantize rows", rms_norm_rounded_kernel,
+            types("p_x:*bf16 p_weight:*bf16 p_out:*bf16 p_codes:*fp8e4nv p_scale:*fp32", "K")
+            | {"eps": "fp32"},
+            {"BK": 8192, "BY_HAND": False}, {"num_warps": 8}, reads_weights=True, whole=("eps",),
+        ),
         Case(
             "sort pairs", sort_pairs_kernel, types("p_experts:*i64 p_order:*i32 p_offsets:*i32", "pairs"),
             {"BLOCK": 1024}, {"num_warps": 4}, whole=("pairs",),

@@ -24,7 +24,9 @@ from torch.nn import functional as F
 
 from benchmarks.core import machine, middle, parse, take_turns, timed
 from kernels import attention_rows, fp8, int4, linear, routed_swiglu
+from kernels.backend import Backend
 from kernels.linear import Weight
+from kernels.norm import rms_norm_rounded
 
 
 @dataclass(frozen=True)
@@ -260,6 +262,21 @@ def rows_of_attention(bench: Bench) -> Iterator[Row]:
     )
 
 
+def norms(bench: Bench, rows: tuple[int, ...]) -> Iterator[Row]:
+    """A norm with the codes of its output in one pass; the peer is the definition, operation by operation."""
+    width = bench.shape.width
+    weight = bench.draw(width)
+    for count in rows:
+        x = bench.draw(count, width)
+        ways: dict[str, Backend | None] = {"one pass": None, "definition": "torch"}
+        # in: two bytes; out: two, and one of the code
+        yield bench.compare(
+            f"norm and fp8 codes, {count} rows",
+            {way: partial(rms_norm_rounded, x, weight, 1e-5, who) for way, who in ways.items()},
+            bytes=dict.fromkeys(ways, 5.0 * count * width),
+        )
+
+
 def report(bench: Bench, only: str | None, json_path: Path | None) -> None:
     """Print each result as soon as it is there."""
     facts = machine(bench.device)
@@ -278,6 +295,8 @@ def report(bench: Bench, only: str | None, json_path: Path | None) -> None:
     }
     if bench.on_card:
         questions["grouped"] = lambda: grouped(bench, 16, 512)
+        # the larger is beyond any cache
+        questions["norm"] = lambda: norms(bench, (1, 32768))
     kept = []
     for name, ask in questions.items():
         if only in (None, name):
@@ -294,7 +313,9 @@ def report(bench: Bench, only: str | None, json_path: Path | None) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and write the file that was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=["experts", "linear", "attention", "grouped"], help="one question")
+    parser.add_argument(
+        "--only", choices=["experts", "linear", "attention", "grouped", "norm"], help="one question"
+    )
     options = parse(parser, arguments, rounds=50)
     device = torch.device(options.device)
     with torch.no_grad():

@@ -25,13 +25,18 @@ INT4_GROUPS = (32, 64, 128, 256)  # the ones PyTorch's int4 product takes
 INT4_MULTIPLE = 16  # and of what the number of its rows must be a multiple
 
 
-def linear(x: Tensor, w: Tensor | RowScaled | BlockScaled | GroupScaled, expert: int | None = None) -> Tensor:
+def linear(
+    x: Tensor,
+    w: Tensor | RowScaled | BlockScaled | GroupScaled,
+    expert: int | None = None,
+    rows: RowScaled | None = None,
+) -> Tensor:
     """`x @ w.T`, or `x @ w[expert].T`; x [rows, K] and w [N, K] give [rows, N] in x's dtype. No gradients.
 
     Agrees with `fp8.linear` and `int4.linear`.
     """
     if isinstance(w, RowScaled):
-        rows = fp8.nearest_rows(x)
+        rows = fp8.nearest_rows(x) if rows is None else rows
         codes = fp8.expand(rows.codes, _exact(x.dtype))
         product = _product(codes, w.codes, expert, lambda: fp8.expand(_one(w.codes, expert), codes.dtype))
         # in place and at once: at a single row every operation counts

@@ -67,6 +67,17 @@ class BlockScaled:
         return BlockScaled(self.codes[index], self.scale[index])
 
 
+@dataclass(frozen=True, eq=False)
+class Rounded:
+    """Activations `plain` [..., K] beside their codes, made once for several products.
+
+    What multiplies with FP8 rows takes the codes; everything else takes the plain ones.
+    """
+
+    plain: Tensor
+    rows: RowScaled
+
+
 def quantize_rows(x: Tensor) -> RowScaled:
     """The nearest codes for `x` [..., K], with each row's largest magnitude at 448.
 
@@ -110,15 +121,16 @@ def dequantize(w: RowScaled | BlockScaled, dtype: torch.dtype) -> Tensor:
     return (w.codes.float() * w.scale).to(dtype)
 
 
-def linear(x: Tensor, w: RowScaled | BlockScaled) -> Tensor:
+def linear(x: Tensor, w: RowScaled | BlockScaled, rows: RowScaled | None = None) -> Tensor:
     """`x @ w.T` with both sides in E4M3 (W8A8); x [..., K] and w [N, K] give [..., N] in x's dtype.
 
     The activations get a scale a row, or, beside blocks, a scale for every 128 values of a row. Products and
-    sums are float32. With row scales the codes are multiplied first and the scales after.
+    sums are float32. With row scales the codes are multiplied first and the scales after; `rows` are those of
+    x, if they are there already.
     """
     if isinstance(w, BlockScaled):
         return F.linear(rounded_in_groups(x), dequantize(w, torch.float32)).to(x.dtype)
-    rows = nearest_rows(x)
+    rows = nearest_rows(x) if rows is None else rows
     product = F.linear(rows.codes.float(), w.codes.float())
     return (product * rows.scale * w.scale.squeeze(-1)).to(x.dtype)
 

@@ -1,4 +1,4 @@
-"""FP8 quantization on a card, a scale a row or a group of it; alone or while gathering rows for experts."""
+"""FP8 quantization on a card, a scale a row or a group of it; alone, behind a norm, or while gathering."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.fp8 import RowScaled
+from kernels.fp8 import Rounded, RowScaled
 from kernels.shared_triton import by_hand, row_scale, to_e4m3
 
 
@@ -32,6 +32,22 @@ def quantize_rows_kernel(
     o = tl.arange(0, BG)[:, None] * GROUP + tl.arange(0, GROUP)[None, :]
     b_x = tl.load(p_x + i_row * K + o, mask=o < K, other=0.0).to(tl.float32)
     store_quantized(b_x, o, p_codes, p_scale, i_row, K, BG, GROUP, BY_HAND)
+
+
+@triton.jit
+def rms_norm_rounded_kernel(
+    p_x, p_weight, p_out, p_codes, p_scale, K, eps, BK: tl.constexpr, BY_HAND: tl.constexpr
+):
+    """One row a program: normed, rounded to its dtype, weighted, rounded again, quantized."""
+    i_row = tl.program_id(0).to(tl.int64)
+    o = tl.arange(0, BK)[None, :]
+    b_x = tl.load(p_x + i_row * K + o, mask=o < K, other=0.0).to(tl.float32)
+    mean = tl.sum(b_x * b_x, axis=1) / K
+    b_x = (b_x * tl.rsqrt(mean + eps)[:, None]).to(p_out.dtype.element_ty).to(tl.float32)
+    b_x = b_x * tl.load(p_weight + o, mask=o < K, other=0.0).to(tl.float32)
+    b_out = b_x.to(p_out.dtype.element_ty)
+    tl.store(p_out + i_row * K + o, b_out, mask=o < K)
+    store_quantized(b_out.to(tl.float32), o, p_codes, p_scale, i_row, K, 1, BK, BY_HAND)
 
 
 @triton.jit
@@ -82,6 +98,21 @@ def quantize_rows(x: Tensor, group: int | None = None) -> RowScaled:
             x.contiguous(), made.codes, made.scale, x.shape[1], **_tile(x, group), BY_HAND=by_hand()
         )
     return made
+
+
+def rms_norm_rounded(x: Tensor, weight: Tensor, eps: float) -> Rounded:
+    """Twin of `kernels.norm.rms_norm_rounded`."""
+    rows = x.reshape(-1, x.shape[-1]).contiguous()
+    plain = torch.empty(rows.shape, dtype=x.dtype, device=x.device)
+    made = _room(*rows.shape, None, x.device)
+    if len(rows):
+        rms_norm_rounded_kernel[(len(rows),)](
+            rows, weight.contiguous(), plain, made.codes, made.scale, rows.shape[1], eps, **_block(rows),
+            BY_HAND=by_hand(),
+        )  # fmt: skip
+    return Rounded(
+        plain.view(x.shape), RowScaled(made.codes.view(x.shape), made.scale.view(*x.shape[:-1], 1))
+    )
 
 
 def gather_quantized(

@@ -8,20 +8,20 @@ from torch.nn import functional as F
 
 from kernels import cpu, fp8, int4
 from kernels.backend import Backend, pick
-from kernels.fp8 import BlockScaled, RowScaled
+from kernels.fp8 import BlockScaled, Rounded, RowScaled
 from kernels.int4 import GroupScaled
 
 Weight = Tensor | RowScaled | BlockScaled | GroupScaled
 
 
-def linear_reference(x: Tensor, w: Weight) -> Tensor:
-    """The definition of `linear`."""
+def linear_reference(x: Tensor, w: Weight, codes: RowScaled | None = None) -> Tensor:
+    """The definition of `linear`; `codes` are those of x if they are there already."""
     if isinstance(w, GroupScaled):
         return int4.linear(x, w)
-    return F.linear(x, w) if isinstance(w, Tensor) else fp8.linear(x, w)
+    return F.linear(x, w) if isinstance(w, Tensor) else fp8.linear(x, w, codes)
 
 
-def linear(x: Tensor, w: Weight, backend: Backend | None = None) -> Tensor:
+def linear(x: Tensor | Rounded, w: Weight, backend: Backend | None = None) -> Tensor:
     """`x @ w.T`; x [..., K] and w [N, K] give [..., N] in x's dtype.
 
     Beside E4M3 weights the activations are quantized too, with a scale a row, or for every 128 inputs of it
@@ -30,6 +30,7 @@ def linear(x: Tensor, w: Weight, backend: Backend | None = None) -> Tensor:
     Raises:
         BackendUnavailable: the backend that was asked for cannot serve these tensors.
     """
+    x, codes = _with_codes(x, w)
     if isinstance(w, Tensor) and backend is None and not cpu.keeps(w):
         return F.linear(x, w)
     obstacle = "leaves plain products to PyTorch" if isinstance(w, Tensor) else lacks_kernel(w)
@@ -38,12 +39,22 @@ def linear(x: Tensor, w: Weight, backend: Backend | None = None) -> Tensor:
         from kernels import linear_triton  # slow to import, and not to be had everywhere
 
         with torch.cuda.device_of(x):
-            y = linear_triton.linear(rows, w)
+            y = linear_triton.linear(rows, w, codes)
     elif fast_on_cpu(x, w):
-        y = cpu.linear(rows, w)
+        y = cpu.linear(rows, w, rows=codes)
     else:
-        y = linear_reference(rows, w)
+        y = linear_reference(rows, w, codes)
     return y.unflatten(0, x.shape[:-1])
+
+
+def _with_codes(x: Tensor | Rounded, w: Weight) -> tuple[Tensor, RowScaled | None]:
+    """Plain activations, and their codes [rows, K] if they are there and `w` multiplies with them."""
+    if not isinstance(x, Rounded):
+        return x, None
+    if not isinstance(w, RowScaled):
+        return x.plain, None
+    codes, scale = x.rows.codes, x.rows.scale
+    return x.plain, RowScaled(codes.reshape(-1, codes.shape[-1]), scale.reshape(-1, 1))
 
 
 def parts(w: Weight) -> tuple[Tensor, ...]:

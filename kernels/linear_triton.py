@@ -16,7 +16,7 @@ from kernels.stream_int4_triton import rows_stream_int4_kernel
 from kernels.stream_triton import rows_stream_kernel
 
 
-def linear(x: Tensor, w: RowScaled | BlockScaled | GroupScaled) -> Tensor:
+def linear(x: Tensor, w: RowScaled | BlockScaled | GroupScaled, codes: RowScaled | None = None) -> Tensor:
     """Twin of `kernels.linear` for x [rows, K]: one expert that all rows go to."""
     if not len(x):
         return x.new_empty(0, w.shape[0])
@@ -24,11 +24,15 @@ def linear(x: Tensor, w: RowScaled | BlockScaled | GroupScaled) -> Tensor:
     if isinstance(w, GroupScaled):
         x = torch.cat([x[:, ::2], x[:, 1::2]], dim=1)
         return rows_product(x, GroupScaled(w.packed[None], w.scale[None]), offsets, None)
-    return rows_product(x.contiguous(), type(w)(w.codes[None], w.scale[None]), offsets, None)
+    return rows_product(x.contiguous(), type(w)(w.codes[None], w.scale[None]), offsets, None, codes)
 
 
 def rows_product(
-    x: Tensor, w: Tensor | RowScaled | BlockScaled | GroupScaled, offsets: Tensor, order: Tensor | None
+    x: Tensor,
+    w: Tensor | RowScaled | BlockScaled | GroupScaled,
+    offsets: Tensor,
+    order: Tensor | None,
+    codes: RowScaled | None = None,
 ) -> Tensor:
     """`x[i] @ w[e].T` for every row i of expert e's.
 
@@ -37,6 +41,7 @@ def rows_product(
         w: [experts, N, K].
         offsets: [experts + 1] int32, where each expert's rows begin.
         order: [rows] int32, the place of every answer; None leaves them where the rows are.
+        codes: of x, for FP8 rows, if they are there already.
 
     Returns:
         [rows, N] in x's dtype.
@@ -54,7 +59,9 @@ def rows_product(
             **operand.layout, **launch.stream_tile_int4(w, tokens, experts, weights=1),
         )  # fmt: skip
         return out
-    inputs = Rows.of(x if isinstance(w, Tensor) else quantize_rows(x, operand.group))
+    if not isinstance(w, Tensor) and codes is None:
+        codes = quantize_rows(x, operand.group)
+    inputs = Rows.of(x if codes is None else codes)
     if launch.takes_many_rows(operand, rows):
         return persistent_triton.rows(inputs, operand, offsets, order, x.dtype)
     out = torch.empty(rows, outputs, dtype=x.dtype, device=x.device)

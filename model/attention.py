@@ -16,11 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kernels import attention_rows
+from kernels.fp8 import Rounded
 from model.cache import KVCache
 from model.config import TextConfig
 from model.hooks import HookPoint
 from model.linear import Linear
 from model.norms import rms_normalize
+from model.quantize import takes_codes
 from model.rope import inverse_frequencies, rotate, text_turns
 
 
@@ -146,7 +148,12 @@ class Attention(nn.Module):
         self.hook_pattern = HookPoint("BHTS")
         self.hook_z = HookPoint("BTHD")
 
-    def forward(self, x: Tensor, sight: Sight, cache: KVCache | None = None) -> Tensor:
+    @property
+    def takes_codes(self) -> bool:
+        """Whether the norm before it should also round to E4M3."""
+        return takes_codes(self.q_proj, self.k_proj, self.v_proj)
+
+    def forward(self, x: Tensor | Rounded, sight: Sight, cache: KVCache | None = None) -> Tensor:
         """[B, T, M] to [B, T, M]; extends this layer's part of the cache."""
         head_dim = self.config.head_dim
         q = self.hook_q(self.q_proj(x).unflatten(-1, (-1, head_dim)))

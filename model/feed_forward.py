@@ -5,8 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kernels.fp8 import Rounded
 from model.hooks import HookPoint
 from model.linear import Linear
+from model.quantize import takes_codes
 
 
 class FeedForward(nn.Module):
@@ -25,7 +27,12 @@ class FeedForward(nn.Module):
         self.hook_post = HookPoint("BTF")
         self.hook_out = HookPoint("BTM")
 
-    def forward(self, x: Tensor) -> Tensor:
+    @property
+    def takes_codes(self) -> bool:
+        """Whether the norm before it should also round to E4M3."""
+        return takes_codes(self.gate_proj, self.up_proj)
+
+    def forward(self, x: Tensor | Rounded) -> Tensor:
         """[B, T, M] to [B, T, M]."""
         inner = self.hook_post(F.silu(self.gate_proj(x)) * self.up_proj(x))
         return self.hook_out(self.down_proj(inner))

@@ -5,12 +5,15 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from kernels import linear
+from kernels.fp8 import Rounded
 
 
 class Linear(nn.Linear):
     """`nn.Linear` in everything else."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor | Rounded) -> Tensor:
         """[..., K] to [..., N]."""
+        if self.bias is None:
+            return linear(x, self.weight)
         # a bias is added before the result is rounded, which only PyTorch's own product can
-        return linear(x, self.weight) if self.bias is None else super().forward(x)
+        return super().forward(x.plain if isinstance(x, Rounded) else x)

@@ -43,9 +43,11 @@ class Block(nn.Module):
     def forward(self, x: Tensor, sight: Sight, cache: KVCache | None) -> Tensor:
         """[B, T, M] to [B, T, M]."""
         x = self.hook_resid_pre(x)
-        x = self.hook_resid_mid(x + self.attn(self.input_layernorm(x), sight, cache))
+        normed = self.input_layernorm(x, self.attn.takes_codes)
+        x = self.hook_resid_mid(x + self.attn(normed, sight, cache))
         feed_forward = self.moe if self.is_moe else self.mlp
-        return self.hook_resid_post(x + feed_forward(self.post_attention_layernorm(x)))
+        normed = self.post_attention_layernorm(x, feed_forward.takes_codes)
+        return self.hook_resid_post(x + feed_forward(normed))
 
 
 class Unembed(Linear):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kernels import routed_swiglu
+from kernels.fp8 import Rounded
 from model.config import TextConfig
 from model.feed_forward import FeedForward
 from model.hooks import HookPoint
@@ -35,15 +36,25 @@ class MixtureOfExperts(nn.Module):
         self.hook_routed_out = HookPoint("RM")
         self.hook_shared_out = HookPoint("RM")
 
-    def forward(self, x: Tensor) -> Tensor:
+    @property
+    def takes_codes(self) -> bool:
+        """Whether the norm before it should also round to E4M3: for the shared expert.
+
+        A routed expert's codes are others: they have its gate in them, which the router first makes of the
+        norm's output, and which may be edited.
+        """
+        return self.shared_expert.takes_codes
+
+    def forward(self, x: Tensor | Rounded) -> Tensor:
         """[B, T, M] to [B, T, M]."""
-        flat = x.flatten(0, -2)
+        values = x.plain if isinstance(x, Rounded) else x
+        flat = values.flatten(0, -2)
         rows, experts, gates = self.route(flat)
         routed = self.hook_routed_out(
             routed_swiglu(flat, held(self.gate_up_proj), held(self.down_proj), rows, experts, gates)
         )
         shared = self.hook_shared_out(self.shared_expert(x).flatten(0, -2))
-        return (shared + routed).view_as(x)
+        return (shared + routed).view_as(values)
 
     def route(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Choose experts for `x` [R, M]: the row, the expert and the gate of every pair, each [pairs].

@@ -1,19 +1,12 @@
-"""Root-mean-square norms. The division happens in float32; the weight multiplies after the cast back."""
+"""Root-mean-square norms, and what they give to products with FP8 weights."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-
-def rms_normalize(x: Tensor, eps: float) -> Tensor:
-    """`x / sqrt(mean(x^2) + eps)` over the last axis, in float32, cast back to x's dtype.
-
-    Without a weight this is Llama 4's query-key norm (called L2Norm in `transformers`, yet a mean, not a
-    sum).
-    """
-    return F.rms_norm(x.float(), x.shape[-1:], eps=eps).type_as(x)
+from kernels.fp8 import Rounded
+from kernels.norm import rms_norm_rounded, rms_normalize
 
 
 class RMSNorm(nn.Module):
@@ -24,6 +17,12 @@ class RMSNorm(nn.Module):
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(width))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., width] to [..., width]."""
+    def forward(self, x: Tensor, codes: bool = False) -> Tensor | Rounded:
+        """[..., width] to [..., width]; with `codes` also rounded to E4M3, in the same pass on a card.
+
+        Between a norm and the linears behind it there is no hook point, so nobody can ask for or replace what
+        the codes were made of.
+        """
+        if codes:
+            return rms_norm_rounded(x, self.weight, self.eps)
         return rms_normalize(x, self.eps) * self.weight

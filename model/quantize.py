@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from kernels import fp8, int4
-from kernels.fp8 import BlockScaled, RowScaled
+from kernels.fp8 import BlockScaled, Rounded, RowScaled
 from kernels.int4 import GroupScaled
 from kernels.linear import linear
 
@@ -100,10 +100,15 @@ class QuantizedLinear(nn.Module):
         self.weight = weight
         self.bias = bias
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor | Rounded) -> Tensor:
         """[..., K] to [..., N], in x's dtype."""
         y = linear(x, self.weight.value)
         return y if self.bias is None else y + self.bias
+
+
+def takes_codes(*linears: nn.Module) -> bool:
+    """Whether one of these linears multiplies with E4M3 codes of its input that have a scale a row."""
+    return any(isinstance(one, QuantizedLinear) and one.weight.form is RowScaled for one in linears)
 
 
 def held(weight: Tensor | QuantizedWeight) -> Tensor | Quantized:

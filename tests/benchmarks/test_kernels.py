@@ -35,6 +35,12 @@ def test_a_line_says_time_shares_and_ratio_to_the_last():
     ]
 
 
+@torch.no_grad()
+def test_norms_are_asked_of_both_ways(bench):
+    (row,) = kernels.norms(bench, (3,))
+    assert list(row.seconds) == ["one pass", "definition"] and row.bytes["one pass"] == 3 * 128 * 5
+
+
 def test_every_question_is_asked_in_every_round(bench, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(bench, "copy", lambda: 1e9)
     monkeypatch.setattr(bench, "matmul", lambda: 1e12)

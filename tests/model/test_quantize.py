@@ -1,6 +1,7 @@
 """Quantizing while a plain checkpoint is read, and what a quantized model is."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from kernels import fp8, int4
 from kernels.fp8 import RowScaled
 from kernels.int4 import GroupScaled
 from model import KVCache, SamplingParams, WeightsError, generate, load, recorded, replaced, save
-from model.quantize import QuantizedLinear, QuantizedWeight, dequantize, quantized
+from model.quantize import QuantizedLinear, QuantizedWeight, dequantize, make_room, quantized
 from tests.tiny import write_checkpoint
 
 IDS = torch.arange(30)[None]
@@ -63,6 +64,25 @@ def test_logits_are_those_of_the_values_held(folder, quantize):
         # activations stay what they are, so only the order of sums is left
         assert (of_codes - of_values).abs().max() <= 1e-4
     assert (of_codes - of_values).abs().mean() < (of_values - unquantized).abs().mean()
+
+
+def test_linears_that_share_the_codes_of_their_norm_answer_as_each_with_its_own(folder, monkeypatch):
+    llama, _ = load(folder)
+    weights = dict(llama.named_parameters())
+    behind_norms = re.compile(r"blocks.*\.([qkv]|gate|up)_proj\.weight")
+    make_room(llama, {name: RowScaled for name in weights if behind_norms.fullmatch(name)}, llama.device)
+    for name, place in quantized(llama).items():
+        place.put(weights[name])
+    assert all(block.attn.takes_codes for block in llama.blocks)
+    assert llama.blocks[0].mlp.takes_codes and llama.blocks[1].moe.takes_codes
+    with recorded(llama.hook_points.values()) as shared:
+        llama(IDS)
+    for module in ("attention", "feed_forward"):
+        monkeypatch.setattr(f"model.{module}.takes_codes", lambda *_: False)
+    with recorded(llama.hook_points.values()) as apart:
+        llama(IDS)
+    assert shared.keys() == apart.keys()
+    assert all(torch.equal(shared[name], apart[name]) for name in shared)
 
 
 @pytest.mark.parametrize("quantize", ["fp8", "int4"])
