@@ -1,0 +1,130 @@
+"""How one asks: what may be given, what comes back, and what is refused."""
+
+import numpy as np
+import pytest
+
+import workbench as wb
+from tests.workbench.routing.made import lots, picture, trace_of, untrained
+from workbench import routing
+from workbench.routing.pixels import patch_map
+from workbench.trace import NOT_CAPTURED, replace
+
+
+def test_every_answer_has_a_table_and_words():
+    one, labels = untrained(0), np.arange(48).reshape(6, 8) % 3
+    answers = [
+        routing.load(one), routing.preference(one), routing.repetition(one), routing.transitions(one),
+        routing.paths(one), routing.specialization(one, "modality"), routing.agreement(one, one),
+        routing.saturation([one, one]), routing.statistics(one),
+        routing.on_pixels(picture(labels[None]), labels), routing.load(one).variation,
+    ]  # fmt: skip
+    for answer in answers:
+        assert len(answer.to_pandas()) and "chance" in repr(answer), type(answer)
+    table = routing.load(one).variation.to_pandas()
+    assert table.layer.tolist() == [1, 3, 5, 7] and set(table.tokens) == {200}
+    assert "0 of 4" in repr(routing.statistics(lots(0, 100, 4, 4)))
+
+
+def test_every_public_question_says_what_it_means_when_it_misleads_and_whence():
+    questions = ("agreement", "load", "on_pixels", "paths", "preference", "repetition", "saturation")
+    for name in (*questions, "specialization", "statistics", "transitions"):
+        said = " ".join(getattr(routing, name).__doc__.split())
+        assert all(word in said for word in ("What it means", "When it misleads", "Source")), name
+
+
+def test_tokens_without_routing_are_left_out_and_counted():
+    trace = lots(0, 50, 2, 4)
+    experts, gates = trace.routed_experts.copy(), trace.routed_weights.copy()
+    experts[10:20], gates[10:20] = NOT_CAPTURED, np.nan
+    tokens = routing.gather(replace(trace, routed_experts=experts, routed_weights=gates))
+    assert len(tokens) == 40 and tokens.left_out == 10 and "10 tokens left out" in repr(tokens)
+    assert routing.load(tokens).counts.sum() == 80
+    assert routing.repetition(tokens).tokens == 38, "the tokens beside the gap are no neighbours"
+    labels = np.repeat(["a", "b"], 25)
+    assert routing.specialization(tokens, labels).tokens.tolist() == [15, 25]
+    assert routing.specialization(tokens, [labels]).tokens.tolist() == [15, 25]
+
+
+def test_tokens_may_go_without_a_label():
+    trace = lots(0, 60, 1, 4)
+    found = routing.specialization(trace, ["a"] * 20 + [None] * 20 + ["b"] * 20)
+    assert found.tokens.tolist() == [20, 20]
+    assert routing.specialization(trace, np.repeat([0, -1, 1], 20)).tokens.tolist() == [20, 20]
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda t: routing.gather([]), "no trace"),
+        (lambda t: routing.gather([t, lots(0, 9, 2, 8)]), "differ in layers or experts"),
+        (lambda t: routing.preference(t), "need router logits"),
+        (lambda t: routing.specialization(t, "language"), "give labels yourself"),
+        (lambda t: routing.specialization(t, "modality"), "fewer than two"),
+        (lambda t: routing.specialization(t, [1, 2, 3]), "3 labels for 60 tokens"),
+        (lambda t: routing.paths(t, layers=[2]), r"layers \[2\] have no experts"),
+        (lambda t: routing.agreement(t, [t, t]), "1 traces beside 2"),
+        (lambda t: routing.saturation([t]), "two at least"),
+        (lambda t: routing.on_pixels(t, np.zeros((2, 2), int)), "no picture 0"),
+        (lambda t: routing.transitions(lots(0, 9, 1, 4)), "two MoE layers"),
+        (lambda t: routing.repetition(lots(0, 1, 1, 4)), "two neighbouring tokens"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_in_words(ask, said):
+    with pytest.raises(routing.RoutingError, match=said):
+        ask(lots(0, 60, 2, 4))
+
+
+def test_labels_that_fit_neither_patches_nor_pixels_are_refused():
+    trace = picture(np.zeros((1, 4, 6), int))
+    with pytest.raises(routing.RoutingError, match=r"expected \(4, 6\) patches or \(40, 60\) pixels"):
+        routing.on_pixels(trace, np.zeros((6, 4), int))
+    with pytest.raises(routing.RoutingError, match="whole numbers"):
+        routing.on_pixels(trace, np.zeros((4, 6)))
+    with pytest.raises(routing.RoutingError, match="no thumbnail of picture 0"):
+        routing.on_pixels(trace, np.zeros((4, 6), int), thumbnail=True)
+
+
+@pytest.mark.parametrize("tiles", [(1, 1), (2, 3), (4, 1), (1, 2)])
+def test_patches_lie_where_their_boxes_say(tiles):
+    trace = picture(np.zeros((1, 4, 6), int), tiles=tiles)
+    grid = patch_map(trace, 0)
+    assert grid.shape == (4, 6)
+    x, y = trace.patch_box[grid][..., 0] / 10, trace.patch_box[grid][..., 1] / 10
+    assert np.array_equal(x, np.tile(np.arange(6), (4, 1))) and np.array_equal(
+        y.T, np.tile(np.arange(4), (6, 1))
+    )
+
+
+def test_a_real_trace_answers_everything(maverick):
+    rng = np.random.default_rng(0)
+    from PIL import Image
+
+    shown = Image.fromarray(rng.integers(0, 255, (50, 90, 3), np.uint8))
+    trace = wb.load(maverick).chat("What is seen in the picture?", images=[shown], max_tokens=10).trace
+    assert len(routing.statistics(trace).findings) == 10
+    grid = patch_map(trace, 0)
+    assert (
+        sorted(grid[grid >= 0])
+        == np.flatnonzero((trace.image_index == 0) & (trace.patch_row >= 0) & ~trace.is_thumbnail).tolist()
+    )
+    labels = np.zeros((50, 90), int)
+    labels[:, 45:] = 1
+    assert len(routing.on_pixels(trace, labels).adjusted) == 4
+    assert routing.specialization(trace, "modality", at_least=1).labels.tolist() == [
+        "text",
+        "patch",
+        "marker",
+    ]
+
+
+def test_two_experts_per_token_and_a_single_layer_are_fine():
+    one = untrained(0, top=2, layers=2)
+    assert len(routing.statistics(one).findings) == 10
+    assert len(routing.statistics(untrained(0, layers=1)).findings) == 9
+    assert not routing.agreement(one, one).flips.value.any()
+
+
+def test_a_handful_of_tokens_gives_wide_intervals_and_no_error():
+    found = routing.statistics(trace_of(np.array([[0, 1], [2, 3], [1, 1]])))
+    assert (found.load.share_low == 0).all() or (found.load.share_high == 1).any()
+    assert not any(one.significant.any() for one in found.findings if one.tokens < 3)
