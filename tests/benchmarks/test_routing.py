@@ -30,5 +30,5 @@ def test_every_question_is_clocked_and_written(tmp_path, capsys):
 
 @pytest.mark.parametrize("top", [1, 2])
 def test_neighbours_in_the_drawn_trace_are_alike(top):
-    found = routing.repetition(benchmark.drawn_trace(800, 1, 16, top))
+    found = routing.repetition(benchmark.drawn_trace(3000, 1, 16, top))
     assert found.value > found.chance

@@ -6,7 +6,7 @@ E experts, N tokens, K experts per token, P pairs of neighbouring layers, B bloc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -48,7 +48,8 @@ def repetition(traces: Trace | Sequence[Trace] | Routed) -> Finding:
         experts = one.experts if order is None else one.experts[:, order]
         return _shared(experts[:, 1:], experts[:, :-1])[:, _follows(one)].mean(1)
 
-    pairs = routed.subset(np.append(False, follows))
+    # without the logits, which a subset would copy
+    pairs = replace(routed, logits=None, _made={}).subset(np.append(False, follows))
     same = _shared(routed.experts[:, 1:], routed.experts[:, :-1])[:, follows].astype(float)
     measured = block_means(pairs, same, 0.0, 1.0)
     rng = np.random.default_rng((routed.seed, 3))

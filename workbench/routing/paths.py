@@ -86,12 +86,7 @@ def paths(
         RoutingError: a layer without experts was named, or fewer than two.
     """
     routed = gather(traces)
-    known = routed.layers.tolist()
-    if unknown := sorted(set(known if layers is None else layers) - set(known)):
-        raise RoutingError(f"layers {unknown} have no experts; these have: {known}")
-    columns = [known.index(layer) for layer in (known if layers is None else layers)]
-    if len(columns) < 2:
-        raise RoutingError("a path needs two layers")
+    columns = _columns(routed, layers)
     first = routed.experts[columns, :, 0]  # [L, N]
     ways, way, counts = np.unique(first.T, axis=0, return_inverse=True, return_counts=True)
     top = np.argsort(-counts, kind="stable")[:most]
@@ -130,6 +125,16 @@ def paths(
         distinct=len(ways),
         distinct_by_chance=float(draws[:, 1].mean()),
     )
+
+
+def _columns(routed: Routed, layers: Sequence[int] | None) -> list[int]:
+    known = routed.layers.tolist()
+    if unknown := sorted(set(known if layers is None else layers) - set(known)):
+        raise RoutingError(f"layers {unknown} have no experts; these have: {known}")
+    columns = [known.index(layer) for layer in (known if layers is None else layers)]
+    if len(columns) < 2:
+        raise RoutingError("a path needs two layers")
+    return columns
 
 
 def _order(

@@ -95,41 +95,30 @@ def on_pixels(trace: Trace, labels: np.ndarray, image: int = 0, thumbnail: bool 
     """
     tokens = patch_map(trace, image, thumbnail)
     labels = _on_patches(trace, tokens, np.asarray(labels), image)
-    routed = gather(trace)
-    row_of = np.full(len(trace), -1)
-    row_of[routed.token] = np.arange(len(routed))
-    row = np.where(tokens >= 0, row_of[np.clip(tokens, 0, None)], -1)
-    used = row >= 0
-    labels = np.where(used, labels, -1)
+    mine, labels = _placed(trace, tokens, labels)
     values, number = np.unique(labels[labels >= 0], return_inverse=True)
     if len(values) < 2:
         raise RoutingError(f"the routed patches of picture {image} have {len(values)} labels; expected two")
     label = np.full(labels.shape, -1)
     label[labels >= 0] = number
-    place = np.full(len(routed), -1)
-    place[row[used]] = np.flatnonzero(used)
-    mine = routed.subset(place >= 0)
-    mine = replace(mine, columns=mine.columns | {"place": place[place >= 0]}, _made={})
 
     def told(one: Routed, label: np.ndarray = label, kept: np.ndarray | None = None) -> np.ndarray:
         maps = _maps(one, label.shape)
-        return nmi(maps if kept is None else np.where(kept, maps, -1), label, routed.num_experts, len(values))
+        return nmi(maps if kept is None else np.where(kept, maps, -1), label, mine.num_experts, len(values))
 
     value = told(mine)
-    draws = np.stack(
-        [told(mine, np.roll(label, shift, (0, 1))) for shift in _shifts(label.shape, routed.seed)]
-    )
+    draws = np.stack([told(mine, np.roll(label, shift, (0, 1))) for shift in _shifts(label.shape, mine.seed)])
     without = np.stack([told(mine, kept=kept) for kept in _regions(label)])
     measured = (value, *around(value, without, 0.0, 1.0))
     rivals = beside_random_routers(mine, told)
     mean = draws.mean(0)
     # one label nearly everywhere, or one expert: chance leaves nothing to gain
     rest = np.maximum(1 - mean, 1e-9)
-    question, places, count = "NMI of expert and label", {"layer": routed.layers}, int((label >= 0).sum())
+    question, places, count = "NMI of expert and label", {"layer": mine.layers}, int((label >= 0).sum())
     scaled = None if rivals is None else tuple((part - mean) / rest for part in rivals)
     adjusted = tuple((part - mean) / rest for part in measured)
     return OnPixels(
-        layers=routed.layers,
+        layers=mine.layers,
         experts=_maps(mine, label.shape),
         labels=labels,
         nmi=finding(question, places, measured, draws, SHIFTED, count, UPPER, rivals),
@@ -163,6 +152,19 @@ def patch_map(trace: Trace, image: int, thumbnail: bool = False) -> np.ndarray:
     rows = (number // across) * height + trace.patch_row[tokens]
     grid[rows, (number % across) * width + trace.patch_col[tokens]] = tokens
     return grid
+
+
+def _placed(trace: Trace, tokens: np.ndarray, labels: np.ndarray) -> tuple[Routed, np.ndarray]:
+    """The routed tokens among patches [H, W], each with its place, and the labels that such a patch has."""
+    routed = gather(trace)
+    row_of = np.full(len(trace), -1)
+    row_of[routed.token] = np.arange(len(routed))
+    row = np.where(tokens >= 0, row_of[np.clip(tokens, 0, None)], -1)
+    place = np.full(len(routed), -1)
+    place[row[row >= 0]] = np.flatnonzero(row >= 0)
+    mine = routed.subset(place >= 0)
+    mine = replace(mine, columns=mine.columns | {"place": place[place >= 0]}, _made={})
+    return mine, np.where(row >= 0, labels, -1)
 
 
 def _on_patches(trace: Trace, tokens: np.ndarray, labels: np.ndarray, image: int) -> np.ndarray:

@@ -99,42 +99,36 @@ def specialization(
     routed = gather(traces)
     labels = labels_of(routed, by, name, at_least)
     routed = routed.subset(labels.kept)
-    count, experts = len(labels.values), routed.num_experts
-    label = labels.of_token
+    count, label, name = len(labels.values), labels.of_token, labels.name
     tables = _tables(routed, label, count, routed.block, max(1, routed.blocks))  # [B, M, L, E]
 
-    def told(one: Routed, label: np.ndarray) -> np.ndarray:
-        """[3, M]: bits, share of the label's entropy, divergence."""
-        table = _tables(one, label, count, np.zeros(len(one), int), 1)[0]
-        return np.stack([bits(table), _of_label(table), _divergence(table)])
-
     orders, null = _null(routed, labels)
-    draws = np.stack([told(routed, order) for order in orders])
+    draws = np.stack([_told(routed, order, count) for order in orders])
     # random routers see some of the tokens only where there are many: their labels travel as a column
     routed = replace(routed, columns=routed.columns | {"label": label}, _made={})
-    rivals = beside_random_routers(routed, lambda one: told(one, one.columns["label"]))
+    rivals = beside_random_routers(routed, lambda one: _told(one, one.columns["label"], count))
 
     def result(question: str, row: int, measured: tuple) -> Finding:
         others = None if rivals is None else (rivals[0][row], rivals[1][:, row])
-        places = {"layer": routed.layers}
         return finding(question, places, measured, draws[:, row], null, len(routed), UPPER, others)
 
-    most = float(np.log2(max(2, min(count, experts))))
-    share = jackknife(tables, _of_label, 0.0, 1.0)
+    places, most = {"layer": routed.layers}, float(np.log2(max(2, min(count, routed.num_experts))))
     return Specialization(
-        by=labels.name,
+        by=name,
         labels=labels.values,
         tokens=np.bincount(label, minlength=count),
         layers=routed.layers,
         share=shares(tables.sum(0)),
-        information=result(
-            f"bits that the expert tells of the {labels.name}", 0, jackknife(tables, bits, 0.0, most)
-        ),
-        of_label=result(f"share of the {labels.name} that the expert tells", 1, share),
-        divergence=result(
-            f"divergence of the loads by {labels.name} (bits)", 2, jackknife(tables, _divergence, 0.0, np.inf)
-        ),
+        information=result(f"bits that the expert tells of the {name}", 0, jackknife(tables, bits, 0, most)),
+        of_label=result(f"share of the {name} that the expert tells", 1, jackknife(tables, _of_label, 0, 1)),
+        divergence=result(f"divergence by {name} (bits)", 2, jackknife(tables, _divergence, 0, np.inf)),
     )
+
+
+def _told(routed: Routed, label: np.ndarray, count: int) -> np.ndarray:
+    """[3, M]: bits, share of the label's entropy, divergence."""
+    table = _tables(routed, label, count, np.zeros(len(routed), int), 1)[0]
+    return np.stack([bits(table), _of_label(table), _divergence(table)])
 
 
 def _null(routed: Routed, labels: Labels) -> tuple[list[np.ndarray], str]:
