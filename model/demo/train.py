@@ -202,8 +202,8 @@ class Trainer:
     def _looked_at(self, tiles: Tensor) -> Tensor:
         """The vectors of some tiles, computed once: the tower stands still while they are used."""
         if self.features is None:
-            shape = (len(self.store.tiles), self.store.labels.shape[1], self.processor.config.text.hidden_size)
-            self.features = torch.full(shape, torch.nan, dtype=torch.bfloat16)
+            width = self.processor.config.text.hidden_size
+            self.features = torch.full((*self.store.labels.shape[:2], width), torch.nan, dtype=torch.bfloat16)
         new = tiles[self.features[tiles, 0, 0].isnan()].unique()
         with plain_attention(self.llama):
             # always as many at once: every new shape costs the matrix library a compilation

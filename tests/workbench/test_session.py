@@ -348,8 +348,8 @@ def test_a_long_answer_does_not_fill_the_screen(session):
     ("quantize", "held"),
     [
         (None, "float32"),
-        ("fp8", "float32, 4 weights in FP8"),
-        ("int4", "float32, 10 weights in int4"),
+        ("fp8", "float32, 6 weights in FP8"),
+        ("int4", "float32, 15 weights in int4"),
     ],
 )
 def test_a_trace_says_how_the_weights_were_held(quantize, held):
