@@ -92,7 +92,7 @@ def test_crowds_come_behind_the_pictures_and_every_tile_is_accounted_for(store):
     assert len(store.pictures) == 24 and store.tiles.dtype == torch.uint8
     ends = [picture.first_tile + picture.tiles for picture in store.pictures]
     assert [picture.first_tile for picture in store.pictures] == [0, *ends[:-1]]
-    assert int(store.crowds[0]) == ends[-1] and len(store.crowds) == 12
+    assert int(store.crowds[0]) == ends[-1] and len(store.crowds) == 6
     assert len(store.tiles) == len(store.labels) == int(store.crowds[-1]) + 1
     assert (store.labels[store.shows][..., 0] >= 0).any(1).all() and int(store.shows.max()) < ends[-1]
 
