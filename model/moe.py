@@ -50,11 +50,13 @@ class MixtureOfExperts(nn.Module):
         values = x.plain if isinstance(x, Rounded) else x
         flat = values.flatten(0, -2)
         rows, experts, gates = self.route(flat)
-        routed = self.hook_routed_out(
-            routed_swiglu(flat, held(self.gate_up_proj), held(self.down_proj), rows, experts, gates)
-        )
+        routed = self.hook_routed_out(self.run_experts(flat, rows, experts, gates))
         shared = self.hook_shared_out(self.shared_expert(x).flatten(0, -2))
         return (shared + routed).view_as(values)
+
+    def run_experts(self, x: Tensor, rows: Tensor, experts: Tensor, gates: Tensor) -> Tensor:
+        """The chosen experts' answers to `x` [R, M], summed per row; training puts its own form here."""
+        return routed_swiglu(x, held(self.gate_up_proj), held(self.down_proj), rows, experts, gates)
 
     def route(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Choose experts for `x` [R, M]: the row, the expert and the gate of every pair, each [pairs].

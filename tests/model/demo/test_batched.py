@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from model.config import Llama4Config
+from model.demo import batched
 from model.demo.batched import batched_experts, branch_attention, plain_attention
 from model.demo.packing import NO_LOSS, Batch
 from model.hooks import recorded
@@ -125,3 +126,15 @@ def test_plain_attention_is_the_fused_one_and_leaves_nothing_behind(llama):
     torch.testing.assert_close(spelt_out, before, rtol=1e-4, atol=1e-4)
     assert not any("fused" in vars(block.attn) for block in llama.blocks)
     assert not any("run_experts" in vars(block.moe) for block in llama.blocks if block.is_moe)
+
+
+def test_the_model_really_runs_the_padded_experts(llama, monkeypatch):
+    sizes, plain = [], batched.swiglu
+    monkeypatch.setattr(batched, "swiglu", lambda x, *weights: sizes.append(len(x)) or plain(x, *weights))
+    ids = torch.arange(40)[None]
+    llama(ids)
+    assert not sizes
+    with batched_experts(llama):
+        llama(ids)
+    layers = sum(block.is_moe for block in llama.blocks)
+    assert len(sizes) >= layers and all(size % 128 == 0 for size in sizes)
