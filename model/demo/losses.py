@@ -161,7 +161,7 @@ def answer_losses(llama: Llama4, heads: Heads, batch: Batch, features: Tensor) -
         answer=answer,
         grounding=_grounding(seen[last_global], batch.grounded, batch.boxes, batch.prefix),
         mention=_grounding(seen[first_global][:, :half], batch.mentions, batch.mentioned, batch.prefix),
-        reference=_even(seen[middle_global][:, :half], batch.references, batch.referred, batch.prefix),
+        reference=_grounding(seen[middle_global][:, :half], batch.references, batch.referred, batch.prefix),
         tiles=_within_tiles(seen[last_global], batch),
         counting=_counting(seen[last_global], batch),
         balance=torch.stack(balances).sum(),
@@ -190,23 +190,15 @@ def _answers(llama: Llama4, hidden: Tensor, batch: Batch) -> tuple[Tensor, Tenso
 
 
 def _grounding(weights: Tensor, words: Tensor, boxes: Tensor, prefix: int) -> Tensor:
-    """-log of the attention (mean over heads) of the tokens `words` [G, 2] to `boxes` [G, P]."""
-    if not len(words):
-        return weights.sum() * 0
-    looks = weights[words[:, 0], :, words[:, 1] - prefix, :prefix].float().mean(1)
-    return -torch.log((looks * boxes).sum(-1) + 1e-6).mean()
+    """-log of the attention (mean over heads) of the tokens `words` [G, 2] to `boxes` [G, P].
 
-
-def _even(weights: Tensor, words: Tensor, boxes: Tensor, prefix: int) -> Tensor:
-    """As `_grounding`, evenly among the pictures that `boxes` [G, pictures, P] speak of.
-
-    Who is to find the odd one out must have looked at all of them.
+    Boxes [G, pictures, P] are looked at evenly: who is to find the odd one out must have seen all of them.
     """
     if not len(words):
         return weights.sum() * 0
     looks = weights[words[:, 0], :, words[:, 1] - prefix, :prefix].float().mean(1)  # [G, P]
-    seen = torch.log((boxes * looks[:, None]).sum(-1) + 1e-6)  # [G, pictures]
-    meant = boxes.any(-1)
+    boxes = boxes.view(len(words), -1, prefix)  # [G, pictures, P]
+    seen, meant = torch.log((boxes * looks[:, None]).sum(-1) + 1e-6), boxes.any(-1)
     return -((seen * meant).sum(-1) / meant.sum(-1)).mean()
 
 

@@ -48,9 +48,10 @@ class Statistics:
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row for each number and layer."""
+        tables = [one.to_pandas() for one in self.findings]  # says how to get pandas where it is missing
         import pandas
 
-        return pandas.concat([one.to_pandas() for one in self.findings], ignore_index=True)
+        return pandas.concat(tables, ignore_index=True)
 
 
 def statistics(traces: Trace | Sequence[Trace] | Routed) -> Statistics:
