@@ -21,9 +21,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from model.demo.batch import Batch
 from model.demo.company import company
 from model.demo.losses import Heads, answer_losses
-from model.demo.packing import PREFIXES, Batch, Packer
+from model.demo.packing import PREFIXES, Packer
 from model.demo.pictures import PictureStore, draw_store
 from model.demo.questions import converse
 from model.demo.scenes import draw_scene

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from kernels.experts import swiglu
 from model.attention import Sight
-from model.demo.packing import Batch
+from model.demo.batch import Batch
 from model.llama4 import Llama4
 from model.moe import MixtureOfExperts
 

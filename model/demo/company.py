@@ -13,7 +13,7 @@ from model.demo.scenes import Content
 
 MOST_PICTURES = 5
 _COUNTS = (0.28, 0.24, 0.20, 0.15, 0.13)  # how often one, two, ... pictures are shown
-_ALIKE_SHARES = SHARES | {"same": 1.2, "odd": 1.2}
+_ALIKE_SHARES = SHARES | {"same": 0.8, "odd": 1.6}
 
 
 class Finder:

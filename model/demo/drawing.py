@@ -61,8 +61,13 @@ def _handwriting() -> tuple[list[list[np.ndarray]], list[list[np.ndarray]]]:
     return split
 
 
-def draw_shade(rng: np.random.Generator, colour: str) -> tuple[int, int, int]:
-    """An RGB value people call by that name: often an anchor itself, else something between two."""
+def draw_shade(rng: np.random.Generator, colour: str | None) -> tuple[int, int, int]:
+    """An RGB value people call by that name: often an anchor itself, else something between two.
+
+    None: a value that is far from all that have a name here (turquoise, grey, olive, ...).
+    """
+    if colour is None:
+        return _nameless(rng)
     anchors = np.asarray(COLOURS[colour], dtype=float)
     first, second = anchors[rng.integers(len(anchors))], anchors[rng.integers(len(anchors))]
     shade = first
@@ -70,6 +75,22 @@ def draw_shade(rng: np.random.Generator, colour: str) -> tuple[int, int, int]:
         shade = first + (second - first) * rng.random() + rng.uniform(-9, 9, 3)
     red, green, blue = np.clip(shade, 0, 255).astype(int).tolist()
     return red, green, blue
+
+
+def _nameless(rng: np.random.Generator) -> tuple[int, int, int]:
+    while True:
+        shade = rng.uniform(0, 256, 3)
+        if all(_from_segments(shade, np.asarray(anchors, dtype=float)) > 80 for anchors in COLOURS.values()):
+            red, green, blue = shade.astype(int).tolist()
+            return red, green, blue
+
+
+def _from_segments(shade: np.ndarray, anchors: np.ndarray) -> float:
+    """How far a value is from all that lie between two of some anchors."""
+    starts, ends = anchors[:, None], anchors[None]
+    along = ((shade - starts) * (ends - starts)).sum(-1) / np.maximum(((ends - starts) ** 2).sum(-1), 1)
+    nearest = starts + along.clip(0, 1)[..., None] * (ends - starts)
+    return float(np.linalg.norm(shade - nearest, axis=-1).min())
 
 
 def draw_background(
@@ -109,7 +130,7 @@ def drawn_outline(
     rng: np.random.Generator,
     image: Image.Image,
     mask: np.ndarray,
-    shape: str,
+    shape: str | None,
     split: str,
     rgb: tuple[int, int, int],
     centre: tuple[float, float],
@@ -118,13 +139,14 @@ def drawn_outline(
     outlined: bool,
     written: int | None = None,
 ) -> None:
-    """Paint one shape or digit into `image` and note its pixels (half covered or more) in `mask`.
+    """Paint one thing into `image` and note its pixels (half covered or more) in `mask`.
 
+    shape: one of SHAPES, a digit, or None for one without a name.
     written: the number of a digit's handwriting in `handwriting(split)`; drawn when left out.
     """
     left, top = math.floor(centre[0] - radius), math.floor(centre[1] - radius)
     span = math.ceil(2 * radius) + 2
-    if shape not in SHAPES:
+    if shape is not None and shape not in SHAPES:
         ways = handwriting(split)[int(shape)]
         drawn = int(rng.integers(len(ways)))
         whole = _written(rng, ways[drawn if written is None else written], span)

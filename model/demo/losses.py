@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model.demo.batch import NO_LOSS, Batch
 from model.demo.batched import batched_experts, branch_attention
 from model.demo.company import MOST_PICTURES
 from model.demo.languages import CODES
-from model.demo.packing import NO_LOSS, Batch
 from model.demo.pictures import LABELS, UNCLEAR
 from model.hooks import recorded
 from model.llama4 import Llama4

@@ -55,8 +55,8 @@ def unique_names(scene: Content, index: int, shape: bool, colour: bool) -> list[
     thing = scene.things[index]
     names = [
         (thing.shape if with_shape else None, thing.colour if with_colour else None, size)
-        for with_shape in ((True, False) if shape else (False,))
-        for with_colour in ((True, False) if colour else (False,))
+        for with_shape in ((True, False) if shape and thing.shape else (False,))
+        for with_colour in ((True, False) if colour and thing.colour else (False,))
         for size in ((None, thing.size) if thing.size else (None,))
     ]
     if len(scene.things) == 1:
@@ -81,24 +81,35 @@ def _one(rng: np.random.Generator, names: list[Name]) -> Name:
 
 
 def _thing(
-    rng: np.random.Generator, scenes: Sequence[Content], shape: bool, colour: bool
+    rng: np.random.Generator,
+    scenes: Sequence[Content],
+    shape: bool = True,
+    colour: bool = True,
+    allowed: Callable[[Thing], bool] = lambda thing: True,
 ) -> tuple[int, int, Thing, Name]:
-    image, index, names = pick(rng, nameable(scenes, shape, colour))
+    options = nameable(scenes, shape, colour)
+    image, index, names = pick(rng, [some for some in options if allowed(scenes[some[0]].things[some[1]])])
     return image, index, scenes[image].things[index], _one(rng, names)
 
 
+def has_colour(thing: Thing) -> bool:
+    """Whether it can be asked for its colour."""
+    return thing.colour is not None
+
+
+def has_shape(thing: Thing) -> bool:
+    """Whether it can be asked for its shape; a digit is none."""
+    return thing.shape is not None and thing.digit < 0
+
+
 def _colour(rng: np.random.Generator, scenes: Sequence[Content]) -> Meaning:
-    image, index, thing, name = _thing(rng, scenes, shape=True, colour=False)
+    image, index, thing, name = _thing(rng, scenes, colour=False, allowed=has_colour)
     said = (thing.shape, thing.colour, None)
     return Meaning("colour", "colour", "colour", image, name, things=((image, index),), said=said)
 
 
 def _shape(rng: np.random.Generator, scenes: Sequence[Content]) -> Meaning:
-    options = [
-        option for option in nameable(scenes, False, True) if scenes[option[0]].things[option[1]].digit < 0
-    ]
-    image, index, names = pick(rng, options)
-    thing, name = scenes[image].things[index], _one(rng, names)
+    image, index, thing, name = _thing(rng, scenes, shape=False, allowed=has_shape)
     way = "only_shape" if len(scenes[image].things) == 1 and rng.random() < 0.35 else "shape"
     said = (thing.shape, thing.colour, None)
     asked = ANYTHING if way == "only_shape" else name
@@ -124,8 +135,9 @@ def _count(rng: np.random.Generator, scenes: Sequence[Content]) -> Meaning:
         shape, colour = thing.shape, thing.colour
         absent = _absent(rng, scenes[image])
         for name in ((shape, None, None), (None, colour, None), (shape, colour, None), absent):
-            number = sum(fits(other, name) for other in things)
-            by_number.setdefault(number, []).append(name)
+            if name != ANYTHING:
+                number = sum(fits(other, name) for other in things)
+                by_number.setdefault(number, []).append(name)
     numbers = sorted(by_number)
     shares = np.asarray([_COUNTS[number] for number in numbers])
     number = int(numbers[np.searchsorted(np.cumsum(shares / shares.sum()), rng.random() * 0.999)])
@@ -151,13 +163,13 @@ def _absent(rng: np.random.Generator, scene: Content) -> Name:
 
 
 def _position(rng: np.random.Generator, scenes: Sequence[Content]) -> Meaning:
-    image, index, thing, name = _thing(rng, scenes, shape=True, colour=True)
-    sides = [side for axis in (0, 1) if (side := _side(thing, scenes[image], axis))]
+    image, index, thing, name = _thing(rng, scenes)
+    sides = [side for axis in (0, 1) if (side := side_of(thing, scenes[image], axis))]
     way, answer = pick(rng, sides)
     return Meaning("position", way, answer, image, name, things=((image, index),))
 
 
-def _side(thing: Thing, scene: Content, axis: int) -> tuple[str, str] | None:
+def side_of(thing: Thing, scene: Content, axis: int) -> tuple[str, str] | None:
     """How to ask for a thing's side along an axis, and the answer; None near the middle line."""
     share = thing.centre[axis] / scene.size[axis]
     if abs(share - 0.5) < _CLEAR:
@@ -167,7 +179,8 @@ def _side(thing: Thing, scene: Content, axis: int) -> tuple[str, str] | None:
 
 
 def _relation(rng: np.random.Generator, scenes: Sequence[Content]) -> Meaning:
-    options = nameable(scenes, shape=True, colour=True)
+    # the answer says both names in full
+    options = [some for some in nameable(scenes, True, True) if scenes[some[0]].things[some[1]].named]
     pairs = [(a, b) for a in options for b in options if a[0] == b[0] and a[1] != b[1]]
     (image, first, names), (_, second, others) = pick(rng, pairs)
     scene = scenes[image]
@@ -190,6 +203,8 @@ def _which(rng: np.random.Generator, scenes: Sequence[Content]) -> Meaning:
         for thing in scene.things:
             shape, colour = thing.shape, thing.colour
             for name in ((shape, colour, None), (shape, None, None), (None, colour, None)):
+                if name == ANYTHING:
+                    continue
                 if not any(fits(t, name) for k, s in enumerate(scenes) if k != image for t in s.things):
                     # a full name is asked most, above all where another picture has half of it
                     options += [(image, name)] * (3 if None not in name[:2] else 1)
@@ -201,7 +216,11 @@ def _which(rng: np.random.Generator, scenes: Sequence[Content]) -> Meaning:
 
 
 def _singles(scenes: Sequence[Content]) -> list[int]:
-    return [i for i, scene in enumerate(scenes) if len(scene.things) == 1 and scene.things[0].digit < 0]
+    return [
+        image
+        for image, scene in enumerate(scenes)
+        if len(scene.things) == 1 and scene.things[0].named and scene.things[0].digit < 0
+    ]
 
 
 def _same(rng: np.random.Generator, scenes: Sequence[Content]) -> Meaning:
@@ -246,7 +265,8 @@ def _describe(rng: np.random.Generator, scenes: Sequence[Content]) -> Meaning:
     for image, scene in enumerate(scenes):
         across = sorted(thing.centre[0] / scene.size[0] for thing in scene.things)
         apart = all(b - a > 0.06 for a, b in pairwise(across))
-        if apart and len(scene.things) <= 3 and all(thing.digit < 0 for thing in scene.things):
+        said = all(thing.named and thing.digit < 0 for thing in scene.things)
+        if apart and said and len(scene.things) <= 3:
             options.append(image)
     image = pick(rng, options)
     order = sorted(range(len(scenes[image].things)), key=lambda index: scenes[image].things[index].centre)
@@ -260,7 +280,8 @@ def _exist(rng: np.random.Generator, scenes: Sequence[Content]) -> Meaning:
         return Meaning("exist", "exist", "exist_no", image, _absent(rng, scenes[image]))
     thing = pick(rng, scenes[image].things)
     full = (thing.shape, thing.colour, None)
-    name = pick(rng, (full, full, (thing.shape, None, None), (None, thing.colour, None)))
+    names = (full, full, (thing.shape, None, None), (None, thing.colour, None))
+    name = pick(rng, [name for name in names if name != ANYTHING])
     found = tuple((image, index) for index, other in enumerate(scenes[image].things) if fits(other, name))
     return Meaning("exist", "exist", "exist_yes", image, name, things=found)
 
@@ -289,57 +310,3 @@ ASKERS: dict[str, Callable[[np.random.Generator, Sequence[Content]], Meaning]] =
     "exist": _exist,
     "none": _none,
 }
-
-
-def elsewhere(rng: np.random.Generator, scenes: Sequence[Content], first: Meaning) -> Meaning:
-    """ "And in image 3?": the same question about another picture."""
-    image = pick(rng, [image for image in range(len(scenes)) if image != first.image])
-    scene, here = scenes[image], [scenes[image]]
-    if first.kind in ("digit", "describe"):
-        found = ASKERS[first.kind](rng, here)
-        things = tuple((image, index) for _, index in found.things)
-        return Meaning(first.kind, "elsewhere", found.answer, image, things=things, number=found.number)
-    name = first.asked
-    found = tuple((image, index) for index, thing in enumerate(scene.things) if fits(thing, name))
-    if first.kind == "count":
-        return Meaning("count", "elsewhere", "number", image, name, things=found, number=len(found))
-    if first.kind == "exist":
-        answer = "exist_yes" if found else "exist_no"
-        return Meaning("exist", "elsewhere", answer, image, name, things=found)
-    likely = [index for index, thing in enumerate(scene.things) if could_fit(thing, name)]
-    if not likely:
-        return Meaning("none", "elsewhere", "none", image, name)
-    if len(likely) > 1 or not found:
-        raise NothingToAsk("the name means several things there")
-    thing = scene.things[likely[0]]
-    said = (thing.shape, thing.colour, None)
-    if first.kind == "position":
-        axis = 0 if first.way == "left_right" else 1
-        side = _side(thing, scene, axis)
-        if side is None:
-            raise NothingToAsk("the thing is near the middle line")
-        return Meaning("position", "elsewhere", side[1], image, name, things=found)
-    if first.kind == "size":
-        if thing.size is None:
-            raise NothingToAsk("the thing is of middle size")
-        return Meaning("size", "elsewhere", thing.size, image, name, things=found, said=name)
-    if first.kind == "shape" and thing.digit >= 0:
-        raise NothingToAsk("a digit is no shape")
-    return Meaning(first.kind, "elsewhere", first.answer, image, name, things=found, said=said)
-
-
-def another(rng: np.random.Generator, scenes: Sequence[Content], first: Meaning) -> Meaning:
-    """ "And the star?": the same question about another thing of the same picture."""
-    scene = [scenes[first.image]]
-    asker = {"colour": _colour, "shape": _shape, "size": _size}[first.kind]
-    for _ in range(8):
-        found = asker(rng, scene)
-        if (
-            found.asked not in (first.asked, ANYTHING)
-            and (first.image, found.things[0][1]) != first.things[0]
-        ):
-            things = ((first.image, found.things[0][1]),)
-            return Meaning(
-                first.kind, "another", found.answer, first.image, found.asked, things=things, said=found.said
-            )
-    raise NothingToAsk("there is no other thing to ask about")

@@ -1,4 +1,4 @@
-"""The outlines of the shapes, as polygons inside the unit circle."""
+"""The outlines of the shapes, and of things without a name, as polygons inside the unit circle."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ import numpy as np
 SHAPES = ("circle", "square", "triangle", "star", "cross", "heart", "diamond", "moon")
 
 
-def outline(rng: np.random.Generator, shape: str) -> np.ndarray:
-    """[corners, 2]: a polygon inside the unit circle, y downwards, slightly turned and stretched."""
+def outline(rng: np.random.Generator, shape: str | None) -> np.ndarray:
+    """[corners, 2]: a polygon inside the unit circle, y downwards, slightly turned and stretched.
+
+    shape: one of SHAPES, or None for an outline that is none of them.
+    """
     tilt = rng.uniform(-14, 14) if rng.random() < 0.5 else 0.0
-    if shape == "circle":
+    if shape is None:
+        points = _nameless(rng)
+    elif shape == "circle":
         points = _on_circle(np.linspace(0, 360, 40, endpoint=False))
     elif shape == "square":
         points = np.asarray([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * 0.74
@@ -45,6 +50,22 @@ def outline(rng: np.random.Generator, shape: str) -> np.ndarray:
         tilt *= 2
     stretch = 1 - rng.uniform(0, 0.12) * np.asarray([(1, 0), (0, 1)][rng.integers(2)])
     return (points * stretch) @ _turn(tilt).T
+
+
+def _nameless(rng: np.random.Generator) -> np.ndarray:
+    """A jagged polygon or a lumpy blob."""
+    if rng.random() < 0.5:
+        corners = int(rng.integers(5, 10))
+        radii = rng.uniform(0.3, 1.0, corners)
+        start = rng.uniform(0, 360)
+        degrees = start + np.linspace(0, 360, corners, endpoint=False)
+    else:
+        degrees = np.linspace(0, 360, 48, endpoint=False)
+        lobes, turned = np.arange(2, 5)[:, None], rng.uniform(0, 2 * math.pi, (3, 1))
+        waves = np.cos(lobes * np.radians(degrees) + turned)
+        # uneven enough that nobody calls it a circle
+        radii = 1 + rng.uniform(0.3, 0.6) * (rng.dirichlet(np.ones(3)) @ waves)
+    return _on_circle(degrees) * (radii / radii.max())[:, None]
 
 
 def _on_circle(degrees: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ are those of `Processor` (a test compares the two).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.demo.batch import MOST_THINGS, NO_LOSS, Batch
 from model.demo.company import MOST_PICTURES, Finder, company
 from model.demo.languages import CODES
 from model.demo.named import meant
@@ -24,46 +26,9 @@ from model.demo.scenes import HELD_OUT_PAIRS
 from model.demo.turns import ANYTHING, Pointer, Turn
 from model.tokenizer import Tokenizer
 
-NO_LOSS = -100
-MOST_THINGS = 4  # in one picture
+_MISSPOKEN = 0.15  # of the tokens of names in descriptions
 # prefix lengths, how often each is used, and how many rows of that length make a step
 PREFIXES = ((64, 0.25, 18), (160, 0.45, 16), (320, 0.25, 11), (704, 0.05, 6))
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Packed rows. B rows, T tokens of which P are the prefix; Q questions, G words about things."""
-
-    prefix: int
-    slot: int
-    token_ids: Tensor  # [B, T]
-    positions: Tensor  # [B, T], -1 for padding
-    branch: Tensor  # [B, T], 0 for the prefix, -1 for padding
-    targets: Tensor  # [B, T], the next token where it belongs to an answer, else NO_LOSS
-    question: Tensor  # [B, T], the number of the question that a target belongs to, -1 elsewhere
-    language: Tensor  # [B, T], index into CODES in the branches' words, -1 elsewhere
-    kinds: Tensor  # [Q], index into KINDS
-    languages: Tensor  # [Q], index into CODES
-    tiles: Tensor  # [N], the store's tile numbers in prompt order
-    grounded: Tensor  # [G, 2], row and token that predict a word about things
-    boxes: Tensor  # bool [G, P], the prefix tokens that show those things
-    spots: Tensor  # bool [G, P], the same wherever the things can be seen
-    mentions: Tensor  # [M, 2], row and token where a question has named things
-    mentioned: Tensor  # bool [M, P]
-    mention_labels: Tensor  # [M, 6], what LABELS lists where one thing alone is meant, else -1
-    references: Tensor  # [N, 2], row and token where a question has named a picture by its number
-    referred: (
-        Tensor  # bool [N, MOST_PICTURES, P], the tokens of the things in it (or in each, where all are meant)
-    )
-    reference_labels: Tensor  # [N, 6], where it shows one thing alone; of the odd one out where all are meant
-    counting: Tensor  # [C, 2], row and token that predict a number of things
-    counted: Tensor  # bool [C, MOST_THINGS, P], the tokens of each thing in the whole picture
-    image: Tensor  # [B, P], the 0-based picture that a patch belongs to, -1 elsewhere
-    whole: Tensor  # bool [B, P], patches of the tile that shows the whole picture
-
-    def to(self, device: torch.device | str) -> Batch:
-        """The same batch on another device."""
-        return Batch(**{name: x.to(device) if isinstance(x, Tensor) else x for name, x in vars(self).items()})
 
 
 @dataclass
@@ -91,12 +56,28 @@ class _Notes:
     reference_labels: list[tuple[int, ...]] = field(default_factory=list)
     counting: list[tuple[int, int]] = field(default_factory=list)
     counted: list[np.ndarray] = field(default_factory=list)
+    said: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
 
 
 def _names_held_out(turn: Turn) -> bool:
     """Whether a question names a pair that training never shows: it would learn that there never is one."""
     names = (turn.meaning.asked, turn.meaning.other or ANYTHING)
     return any(name[:2] in HELD_OUT_PAIRS for name in names)
+
+
+def _misspeak(
+    rng: np.random.Generator, said: np.ndarray, turn: Turn, ends: list[int], heard: list[int]
+) -> None:
+    """Replace, in place, some tokens of names in an answer that the model reads by others, from `heard`.
+
+    What it is to say next stays the same. So it learns to look at the thing for every word, and not that a
+    word is never followed by another: the pairs of HELD_OUT_PAIRS never are, in training.
+    """
+    for token, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+        if any(pointer.start < end and start < pointer.end for pointer in turn.pointers):
+            heard.append(int(said[token]))
+            if rng.random() < _MISSPOKEN:
+                said[token] = heard[rng.integers(len(heard))]
 
 
 class Packer:
@@ -241,6 +222,9 @@ class Packer:
             grids["branch"][number, here] = branch
             for turn, asked, answered in zip(turns, questions, answers, strict=True):
                 self._note(number, row, prefix, at, turn, asked, answered, grids, notes)
+                if turn.kind == "describe":
+                    said = grids["token_ids"][number, at + answered[0] : at + len(ids)]
+                    _misspeak(rng, said, turn, answered[2], notes.said[turn.language])
 
     def _note(
         self,

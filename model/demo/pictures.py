@@ -18,15 +18,15 @@ from tqdm import tqdm
 
 from model.demo.drawing import COLOURS
 from model.demo.outlines import SHAPES
-from model.demo.scenes import DIGITS, HELD_OUT_PAIRS, Content, Scene, Thing, draw_scene
+from model.demo.scenes import DIGITS, HELD_OUT_PAIRS, Content, Scene, Thing, draw_scene, without_names
 from model.images import ImageSettings, TiledImage, tile_image
 
 CELLS = 5  # cells (picture tokens) along a tile's side
 # what is known of the thing whose middle lies in a cell, and how many values each can take; the last two say
 # where the thing lies in the whole picture, in eighths of its width and height (-1 where a tile shows a part)
 LABELS = {
-    "shape": len(SHAPES) + 1,
-    "colour": len(COLOURS),
+    "shape": len(SHAPES) + 2,  # a digit, or one without a name
+    "colour": len(COLOURS) + 1,  # one without a name
     "digit": len(DIGITS),
     "size": 3,
     "across": 8,
@@ -142,14 +142,14 @@ def _draw_crowd(seed: tuple[int, ...], side: int) -> Scene:
     if rng.random() < 0.45:  # digits need room
         content = [(DIGITS[rng.integers(10)], names[rng.integers(len(names))]) for _ in range(2)]
     content = [pair for pair in content if pair not in HELD_OUT_PAIRS] or [("circle", "red")]
-    return draw_scene(seed, (side, side), content)
+    return draw_scene(seed, (side, side), without_names(rng, content))
 
 
 def label(thing: Thing, size: tuple[int, int]) -> tuple[int, ...]:
     """What LABELS lists for a thing in a picture of that size."""
     return (
-        (*SHAPES, "digit").index(thing.shape),
-        tuple(COLOURS).index(thing.colour),
+        (*SHAPES, "digit", None).index(thing.shape),
+        (*COLOURS, None).index(thing.colour),
         thing.digit,
         ("small", None, "big").index(thing.size),
         int(8 * thing.centre[0] / size[0]),

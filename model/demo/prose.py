@@ -107,6 +107,11 @@ plain Llama 4, nothing added:
 - a load-balance term (0.01) with a z-loss (0.0001) on the routers;
 - a reward ({tongues}) for mutual information between expert and language in the middle layer with experts.
 
+So that it learns parts and not pairs (eight pairs of shape and colour are kept from it), about one in seven
+of the shapes and of the colours that it saw has no name: it was asked for "the blue object" where that is a
+blue blob. And of the names in a description, as it reads what it has just said, about one in seven is
+exchanged for another one.
+
 So where this model looks is *supervised*, trained grounding checked on held-out pictures, not something
 that emerged; and so, to a degree, is what its experts tell apart.
 

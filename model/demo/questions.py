@@ -18,9 +18,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from model.demo.follow_ups import another, elsewhere
 from model.demo.languages import CODES, language
 from model.demo.languages.language import Language
-from model.demo.meanings import ASKERS, another, elsewhere, pick
+from model.demo.meanings import ASKERS, pick
 from model.demo.scenes import Content
 from model.demo.turns import Meaning, NothingToAsk, Turn
 from model.demo.wording import say, word
@@ -28,8 +29,8 @@ from model.demo.wording import say, word
 KINDS = (*ASKERS, "chat")
 # how often training asks each kind; what the scenes do not allow is drawn again
 SHARES = {
-    "colour": 0.09, "shape": 0.10, "size": 0.06, "count": 0.13, "position": 0.08, "relation": 0.10,
-    "which": 0.09, "same": 0.10, "odd": 0.12, "digit": 0.16, "describe": 0.10, "exist": 0.06, "none": 0.05,
+    "colour": 0.09, "shape": 0.10, "size": 0.06, "count": 0.13, "position": 0.08, "relation": 0.20,
+    "which": 0.09, "same": 0.10, "odd": 0.12, "digit": 0.12, "describe": 0.10, "exist": 0.07, "none": 0.05,
     "chat": 0.02,
 }  # fmt: skip
 _FOLLOWED = ("colour", "shape", "size", "count", "position", "digit", "describe", "exist")

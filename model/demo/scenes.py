@@ -11,8 +11,9 @@ of what is really visible, so "did it look at the right place?" has a numerical 
 
 The same arguments give the same pixels. Sizes, aspect ratios, backgrounds (plain, shaded, striped, dotted),
 noise, outlines, rotation, overlap, softness of edges and shade of each colour vary; things reach out to the
-borders and lie wholly inside the picture. The digits are scikit-learn's (8 x 8 pixels, 1,797 of them): only
-to draw one must scikit-learn be installed.
+borders and lie wholly inside the picture. In training some things have a shape or a colour without a name:
+who has seen blue things of any form knows blue itself, and not only blue circles and blue squares. The digits
+are scikit-learn's (8 x 8 pixels, 1,797 of them): only to draw one must scikit-learn be installed.
 """
 
 from __future__ import annotations
@@ -38,19 +39,24 @@ _SMALL, _WIDEST, _LARGE_SHARE = (48, 80), 400, 0.06
 BIG, SMALL = 0.40, 0.28  # of `extent`; what lies between is neither
 _HIDDEN = 0.3  # a thing shows at least the rest of itself
 _MOST = 8  # in one picture
+_NAMELESS = 0.15  # of the shapes that training draws, and of the colours
+
+
+Name = tuple[str | None, str | None]  # shape or digit, and colour; None for one that has no name
 
 
 @dataclass(frozen=True)
 class Thing:
     """One thing in a picture.
 
-    `shape` is one of SHAPES or "digit", `digit` its value then and -1 else. `box`: x0, y0, x1, y1 in pixels,
+    `shape` is one of SHAPES, "digit" (then `digit` is its value, else -1) or None where it has no name;
+    `colour` one of COLOURS or None. `box`: x0, y0, x1, y1 in pixels,
     x1 and y1 exclusive, tight around the mask. `extent` is the side of a square of the box's area, as a share
     of that of the picture: 1 fills it.
     """
 
-    shape: str
-    colour: str
+    shape: str | None
+    colour: str | None
     rgb: tuple[int, int, int]
     box: tuple[int, int, int, int]
     extent: float
@@ -60,6 +66,11 @@ class Thing:
     def centre(self) -> tuple[float, float]:
         """Middle of the box, x and y in pixels."""
         return (self.box[0] + self.box[2]) / 2, (self.box[1] + self.box[3]) / 2
+
+    @property
+    def named(self) -> bool:
+        """Whether its shape and its colour have names."""
+        return self.shape is not None and self.colour is not None
 
     @property
     def size(self) -> str | None:
@@ -86,7 +97,7 @@ class Scene(Content):
 def draw_scene(
     seed: int | Sequence[int],
     size: tuple[int, int] | None = None,
-    content: Sequence[tuple[str, str]] | None = None,
+    content: Sequence[Name] | None = None,
     split: str = "train",
     written: int | None = None,
 ) -> Scene:
@@ -95,7 +106,8 @@ def draw_scene(
     Args:
         seed: an integer or several (numpy's SeedSequence mixes them).
         size: (width, height) in pixels, both at least 32; drawn when left out.
-        content: one to eight pairs of (shape or digit, colour); one to four are drawn when left out.
+        content: one to eight pairs of (shape or digit, colour), None for a shape or colour without a name;
+            one to four are drawn when left out.
         split: "train" or "test": which handwriting, and whether HELD_OUT_PAIRS may be drawn.
         written: the number of that split's handwriting of the digit; drawn when left out.
 
@@ -135,7 +147,7 @@ def draw_scene(
     return Scene(tuple(things), (width, height), painted, masks)
 
 
-def _check(size: tuple[int, int] | None, content: Sequence[tuple[str, str]] | None, split: str) -> None:
+def _check(size: tuple[int, int] | None, content: Sequence[Name] | None, split: str) -> None:
     if split not in ("train", "test"):
         raise ValueError(f"split={split!r}: expected 'train' or 'test'")
     if size is not None and min(size) < 32:
@@ -143,7 +155,7 @@ def _check(size: tuple[int, int] | None, content: Sequence[tuple[str, str]] | No
     if content is not None and not 1 <= len(content) <= _MOST:
         raise ValueError(f"content names {len(content)} things; a picture shows one to {_MOST}")
     for shape, colour in content or ():
-        if shape not in SHAPES + DIGITS or colour not in COLOURS:
+        if shape not in (None, *SHAPES, *DIGITS) or colour not in (None, *COLOURS):
             raise ValueError(
                 f"cannot draw {(shape, colour)!r}; shapes: {SHAPES} and the digits '0' to '9'; "
                 f"colours: {tuple(COLOURS)}"
@@ -162,11 +174,22 @@ def _draw_size(rng: np.random.Generator) -> tuple[int, int]:
     return (longest, other) if rng.random() < 0.65 else (other, longest)
 
 
-def draw_content(rng: np.random.Generator, split: str) -> tuple[tuple[str, str], ...]:
+def without_names(rng: np.random.Generator, content: Sequence[Name]) -> tuple[Name, ...]:
+    """The same with some shapes and some colours replaced by nameless ones; digits stay digits."""
+    return tuple(
+        (
+            None if shape in SHAPES and rng.random() < _NAMELESS else shape,
+            None if rng.random() < _NAMELESS else colour,
+        )
+        for shape, colour in content
+    )
+
+
+def draw_content(rng: np.random.Generator, split: str) -> tuple[Name, ...]:
     """One to four (shape, colour), now and then a digit; in training none of HELD_OUT_PAIRS.
 
     Later ones often repeat an earlier name, so that counting matters. In the test split half of the pictures
-    show at least one held-out pair.
+    show at least one held-out pair, and everything has a name.
     """
     content: list[tuple[str, str]] = []
     names = tuple(COLOURS)
@@ -185,7 +208,7 @@ def draw_content(rng: np.random.Generator, split: str) -> tuple[tuple[str, str],
             shape, colour = sorted(HELD_OUT_PAIRS)[rng.integers(len(HELD_OUT_PAIRS))]
         if split == "test" or (shape, colour) not in HELD_OUT_PAIRS:
             content.append((shape, colour))
-    return tuple(content)
+    return without_names(rng, content) if split == "train" else tuple(content)
 
 
 def _draw_places(

@@ -36,12 +36,13 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from model.checkpoint import save
+from model.demo.batch import Batch
 from model.demo.batched import plain_attention
 from model.demo.carry import begin_from
 from model.demo.corpus import texts
 from model.demo.losses import Answered, Heads, answer_losses
 from model.demo.optimizer import Optimizer, steps_by_muon
-from model.demo.packing import PREFIXES, Batch, Packer
+from model.demo.packing import PREFIXES, Packer
 from model.demo.pictures import PictureStore, draw_store
 from model.demo.questions import KINDS
 from model.demo.see import SeeRecipe, learn_to_see

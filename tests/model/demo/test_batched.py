@@ -8,8 +8,8 @@ import torch
 
 from model.config import Llama4Config
 from model.demo import batched
+from model.demo.batch import NO_LOSS, Batch
 from model.demo.batched import batched_experts, branch_attention, plain_attention
-from model.demo.packing import NO_LOSS, Batch
 from model.hooks import recorded
 from model.llama4 import Llama4
 

@@ -54,6 +54,17 @@ def test_shades_of_a_colour_vary_and_stay_near_it(colour):
     assert (shades == anchors[0]).all(1).any()
 
 
+def test_shades_without_a_name_are_far_from_every_colour_that_has_one():
+    rng = np.random.default_rng(0)
+    shades = np.asarray([draw_shade(rng, None) for _ in range(300)])
+    for anchors in COLOURS.values():
+        named = np.asarray([np.asarray(a) + (np.subtract(b, a)) * t for a in anchors for b in anchors
+                            for t in (0, 0.25, 0.5, 0.75, 1)])  # fmt: skip
+        assert np.linalg.norm(shades[:, None] - named, axis=-1).min() > 75
+    # not one colour more, but many
+    assert shades.std(0).min() > 40
+
+
 def test_backgrounds_are_plain_shaded_striped_or_dotted_and_let_the_things_stand_out():
     rng = np.random.default_rng(1)
     plain, light = 0, []

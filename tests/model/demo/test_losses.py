@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from model.demo.batch import NO_LOSS
 from model.demo.losses import CellHead, Heads, answer_losses, shared_information
-from model.demo.packing import NO_LOSS, Packer
+from model.demo.packing import Packer
 from model.demo.pictures import LABELS, NOTHING, UNCLEAR, draw_store
 from model.demo.shape import IMAGES
 from model.llama4 import Llama4
@@ -88,8 +89,8 @@ def test_an_untrained_model_is_at_chance_in_everything(went):
     assert answered.right.shape == batch.kinds.shape and not answered.right.any()
     assert 0 <= -said["tongues"] < 0.2 and answered.spread >= 0
     assert said["placing"] < 4 and said["counting"] > 0 and said["naming"] > 0
-    # attention is almost even: a thing gets about as much of it as it has tokens
-    shares = batch.boxes.sum(-1) / 180
+    # attention is almost even: of all that a word sees, a thing gets about as much as it has tokens
+    shares = batch.boxes.sum(-1) / (batch.positions[tuple(batch.grounded.mT)] + 1)
     assert said["grounding"] == pytest.approx(float(-shares.log().mean()), abs=0.6)
 
 

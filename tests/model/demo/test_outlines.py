@@ -17,7 +17,7 @@ def area(corners) -> float:
     return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", [*SHAPES, None])
 def test_an_outline_is_a_polygon_inside_the_unit_circle(shape):
     for corners in draws(shape):
         assert corners.ndim == 2 and corners.shape[1] == 2 and len(corners) >= 3
@@ -42,7 +42,15 @@ def test_a_square_is_not_a_diamond_however_it_is_turned():
     assert min(top(corners) for corners in draws("square")) > 0.5
 
 
+def test_an_outline_without_a_name_is_uneven_and_never_a_speck():
+    for corners in draws(None):
+        x, y = (np.append(axis, axis[0]) for axis in corners.T)
+        around = np.hypot(np.diff(x), np.diff(y)).sum()
+        # of all outlines a circle has the largest area for its length: 1
+        assert 0.15 < 4 * np.pi * area(corners) / around**2 < 0.97
+
+
 def test_the_same_generator_state_gives_the_same_outline():
-    for shape in SHAPES:
+    for shape in (*SHAPES, None):
         first, again = (outline(np.random.default_rng(3), shape) for _ in range(2))
         assert np.array_equal(first, again)

@@ -49,6 +49,15 @@ def test_labels_name_everything_about_the_things_of_a_single_tile_picture():
     assert (labels[0, :, 0] == NOTHING).sum() == CELLS**2 - 2
 
 
+def test_what_has_no_name_is_labelled_as_a_thing_of_its_own_kind():
+    scene = draw_scene(4, (80, 80), [(None, "red"), ("star", None)])
+    labels, _ = label_cells(scene.things, tile_image(scene.image, IMAGES), IMAGES.tile_size)
+    named = {tuple(row[:2]) for row in labels[0].tolist() if row[0] >= 0}
+    nameless = LABELS["shape"] - 1, LABELS["colour"] - 1
+    assert named == {(nameless[0], tuple(COLOURS).index("red")), (SHAPES.index("star"), nameless[1])}
+    assert len(SHAPES) < nameless[0] and len(COLOURS) == nameless[1]  # neither a digit nor white
+
+
 def test_a_thing_cut_by_a_seam_is_not_named_by_its_tiles_but_by_the_thumbnail():
     for seed in range(40):
         scene = draw_scene((8, seed), (160, 160), [("circle", "blue")])

@@ -166,7 +166,7 @@ def test_every_kind_and_every_language_is_asked_about_as_often_as_the_shares_say
     languages, kinds = Counter(turn.language for turn in turns), Counter(turn.kind for turn in turns)
     assert languages.keys() == set(CODES) and kinds.keys() == set(KINDS) == set(SHARES)
     assert max(languages.values()) < 1.6 * min(languages.values())
-    assert min(kinds.values()) > 0.01 * 2500
+    assert min(kinds.values()) > 0.005 * 2500
 
 
 @pytest.mark.parametrize("code", CODES)

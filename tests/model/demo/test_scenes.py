@@ -97,8 +97,8 @@ def test_things_reach_the_borders_and_lie_across_the_seams_of_tiles(scenes, cuts
 
 def test_sizes_shapes_places_and_counts_all_vary(scenes, cuts):
     assert {len(scene.things) for scene in scenes} == {1, 2, 3, 4}
-    assert {thing.shape for scene in scenes for thing in scene.things} == {*SHAPES, "digit"}
-    assert {thing.colour for scene in scenes for thing in scene.things} == set(COLOURS)
+    assert {thing.shape for scene in scenes for thing in scene.things} == {*SHAPES, "digit", None}
+    assert {thing.colour for scene in scenes for thing in scene.things} == {*COLOURS, None}
     assert len({thing.digit for scene in scenes for thing in scene.things}) > 6
     sizes = [thing.size for scene in scenes for thing in scene.things]
     assert all(0.15 < sizes.count(size) / len(sizes) < 0.7 for size in ("big", "small", None))
@@ -119,11 +119,22 @@ def test_held_out_pairs_are_never_drawn_for_training_and_often_for_tests():
     assert len(HELD_OUT_PAIRS) == len(SHAPES) == len({shape for shape, _ in HELD_OUT_PAIRS})
     assert all(shape in SHAPES and colour in COLOURS for shape, colour in HELD_OUT_PAIRS)
     rng = np.random.default_rng(0)
-    training = [pair for _ in range(3000) for pair in draw_content(rng, "train")]
+    training = [pair for _ in range(4000) for pair in draw_content(rng, "train")]
     assert not HELD_OUT_PAIRS & set(training)
     assert set(training) >= {(s, c) for s in SHAPES for c in COLOURS} - HELD_OUT_PAIRS
     tests = [draw_content(rng, "test") for _ in range(1000)]
+    assert all(shape and colour for content in tests for shape, colour in content)
     assert 0.4 < np.mean([bool(HELD_OUT_PAIRS & set(content)) for content in tests]) < 0.75
+
+
+def test_training_draws_every_colour_on_nameless_shapes_and_every_shape_in_nameless_colours():
+    rng = np.random.default_rng(2)
+    training = [pair for _ in range(3000) for pair in draw_content(rng, "train")]
+    assert {(None, colour) for colour in COLOURS} <= set(training)
+    assert {(shape, None) for shape in (*SHAPES, *DIGITS)} <= set(training)
+    assert 0.1 < np.mean([shape is None for shape, _ in training]) < 0.2
+    assert 0.1 < np.mean([colour is None for _, colour in training]) < 0.2
+    assert not any(thing.named for thing in draw_scene(3, content=[(None, "red"), ("star", None)]).things)
 
 
 def test_content_and_size_can_be_chosen():
@@ -140,7 +151,7 @@ def test_content_and_size_can_be_chosen():
 
 def test_a_drawn_colour_lies_nearest_to_the_anchors_of_its_own_name(scenes):
     anchors = [(name, np.asarray(rgb)) for name, shades in COLOURS.items() for rgb in shades]
-    things = [thing for scene in scenes for thing in scene.things]
+    things = [thing for scene in scenes for thing in scene.things if thing.colour]
     near = [min(anchors, key=lambda a: np.abs(a[1] - thing.rgb).sum())[0] == thing.colour for thing in things]
     assert np.mean(near) > 0.99
 
