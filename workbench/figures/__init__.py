@@ -1,0 +1,10 @@
+"""A figure for every answer: `figures.draw(routing.load(trace)).save("load.svg")`.
+
+Readable in black and white and for colour-blind eyes, with the chance level drawn in.
+"""
+
+from workbench.figures import routing  # noqa: F401 (its figures become known to `draw`)
+from workbench.figures.draw import draw
+from workbench.figures.plot import FORMATS, Plot
+
+__all__ = ["FORMATS", "Plot", "draw"]
