@@ -1,14 +1,46 @@
-"""What people import to look inside a Llama 4 while it talks: `import workbench as wb`."""
+"""What people import to look inside a Llama 4 while it talks: `import workbench as wb`.
 
-from model import SamplingParams
-from workbench.capture import CaptureError, CaptureOptions
-from workbench.run import Reply, Run, StreamedToken
-from workbench.session import Session, load
-from workbench.trace import Trace, TraceError
+Each name is fetched when it is first asked for, so that a saved trace opens without the model and without
+torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from model.sampling import SamplingParams
+    from workbench.capture import CaptureError, CaptureOptions
+    from workbench.edits import Edit, EditError
+    from workbench.estimate import Estimate
+    from workbench.passes import ActivationCache
+    from workbench.run import Reply, Run, StreamedToken
+    from workbench.session import Session, load
+    from workbench.trace import Trace, TraceError
+
+_WHERE = {
+    "ActivationCache": "workbench.passes",
+    "CaptureError": "workbench.capture",
+    "CaptureOptions": "workbench.capture",
+    "Edit": "workbench.edits",
+    "EditError": "workbench.edits",
+    "Estimate": "workbench.estimate",
+    "Reply": "workbench.run",
+    "Run": "workbench.run",
+    "SamplingParams": "model.sampling",
+    "Session": "workbench.session",
+    "StreamedToken": "workbench.run",
+    "Trace": "workbench.trace",
+    "TraceError": "workbench.trace",
+    "load": "workbench.session",
+}
 
 __all__ = [
+    "ActivationCache",
     "CaptureError",
     "CaptureOptions",
+    "Edit",
+    "EditError",
+    "Estimate",
     "Reply",
     "Run",
     "SamplingParams",
@@ -18,3 +50,15 @@ __all__ = [
     "TraceError",
     "load",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'workbench' has no attribute {name!r}; it has {', '.join(__all__)}")
+    # kept, so that the next look finds it without asking
+    value = globals()[name] = getattr(import_module(_WHERE[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

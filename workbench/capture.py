@@ -6,64 +6,59 @@ hook points that pass the value on untouched, so the tokens are those of an unwa
 
 from __future__ import annotations
 
+import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import fields
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from model.generate import Step
-from model.hooks import LAST_ROW, recorded
 from model.llama4 import Llama4
 from model.processor import Inputs, Processor, Spans
+from workbench.capture_attention import AttentionCapture
+from workbench.capture_routing import RoutingCapture
+from workbench.edits import Edit
+from workbench.estimate import Estimate, estimate
+from workbench.options import DTYPES, CaptureError, CaptureOptions
 from workbench.provenance import of_capture
-from workbench.trace import GENERATED, LAYOUT, NOT_CAPTURED, PROMPT, Trace
+from workbench.trace import GENERATED, LAYOUT, PROMPT, Trace
+
+__all__ = ["LARGEST_SIDE", "Capture", "CaptureError", "CaptureOptions", "estimate", "planned"]
 
 LARGEST_SIDE = 1024  # pixels of a picture kept in a trace
 
 
-class CaptureError(RuntimeError):
-    """Something was asked for that cannot be observed truthfully."""
-
-
-@dataclass(frozen=True)
-class CaptureOptions:
-    """What is observed.
-
-    Attributes:
-        routing: experts, gates and router logits of every token in every MoE layer.
-        attention: the attention row behind every generated token, all heads.
-        attention_budget: bytes that the attention rows may take. If all layers do not fit, the position-free
-            ones are kept, which see the whole prompt; if those do not fit, the last of them.
-    """
-
-    routing: bool = True
-    attention: bool = True
-    attention_budget: int = 256 * 2**20
-
-
-def attention_layers(llama: Llama4, tokens: int, new_tokens: int, budget: int) -> list[int]:
-    """Layers whose rows fit: `new_tokens` rows x heads x up to `tokens + new_tokens` keys x two bytes."""
-    text = llama.config.text
-    per_layer = new_tokens * text.num_attention_heads * (tokens + new_tokens) * 2
-    every = list(range(text.num_hidden_layers))
-    if len(every) * per_layer <= budget:
-        return every
-    free = [layer for layer in every if not text.uses_rope(layer)]
-    affordable = budget // per_layer
-    return free[-affordable:] if affordable else []
+def planned(
+    llama: Llama4, inputs: Inputs, options: CaptureOptions, max_tokens: int, alternatives: int = 5
+) -> Estimate:
+    """What a capture of this prompt will keep, and the bytes it takes; see `workbench.estimate.estimate`."""
+    text, prompt = llama.config.text, len(inputs.token_ids)
+    # no answer outgrows the context, whatever limit was given
+    room = max(0, min(max_tokens, text.max_position_embeddings - prompt))
+    sizes = [_reduced_size(image.size) for image in inputs.images]
+    return estimate(text, prompt, room, options, alternatives, sizes)
 
 
 class Capture:
-    """Observes one generation.
+    """Observes one generation, or a single pass.
 
     Use: `with capture.watching(): for step in generate(...): capture.add(step)`; `capture.trace()` may be
-    called at any time, from any thread. The trace names the hook points that are edited when watching begins.
+    called at any time, from any thread.
+
+    Edits that are given are entered first, so that what is captured is what flowed. `trace.edits` has
+    `to_json()` of each of them, in order, and then `{"hook_point": name}` for every point that somebody else
+    was editing when watching began. `trace.meta["edited_hook_points"]` names all points that are edited, by
+    the given edits or by others.
+
+    Args:
+        llama, processor: the model. inputs: the prompt.
+        options: what to keep. plan: what of it fits, from `planned`.
+        meta: of the trace. edits: to hold while watching.
     """
 
     def __init__(
@@ -72,51 +67,46 @@ class Capture:
         processor: Processor,
         inputs: Inputs,
         options: CaptureOptions,
-        max_tokens: int,
+        plan: Estimate,
         meta: dict,
+        edits: Sequence[Edit] = (),
     ) -> None:
         self.llama = llama
         self.processor = processor
         self.inputs = inputs
-        self.meta = dict(meta)
+        self.meta = dict(meta) | {"capture": options.to_json()}
+        self.given = tuple(edits)
         self.steps: list[Step] = []
-        text = llama.config.text
-        self.moe_layers = list(text.moe_layers) if options.routing else []
-        self.layers: list[int] = []
-        if options.attention:
-            # no answer outgrows the context, whatever limit was given
-            room = min(max_tokens, text.max_position_embeddings - len(inputs.token_ids))
-            self.layers = attention_layers(llama, len(inputs.token_ids), room, options.attention_budget)
         self.edits: list[dict] = []
-        # per pass, per MoE layer: logits [R, E], indices [R, K]
-        self._routing: list[list[tuple[Tensor, Tensor]]] = []
-        self._attention: list[Tensor] = []  # per step [layers, heads, keys so far] float16
+        prompt = len(inputs.token_ids)
+        self.routing = RoutingCapture(llama, plan.moe_layers, prompt, options.router_logits)
+        self.attention = AttentionCapture(
+            llama,
+            plan.attention_layers,
+            plan.attention_heads,
+            plan.rows,
+            prompt,
+            DTYPES[options.attention_dtype],
+        )
         self._clock: list[float] = []
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Attach the hooks for as long as the block runs.
+        """Enter the edits, then attach the hooks, for as long as the block runs.
 
         Raises:
-            CaptureError: expert weights are being edited, which would make the recorded gates untrue.
+            EditError: an edit cannot be applied; when the block ends, one has not been.
         """
         points = self.llama.hook_points
-        edited = [f"blocks.{n}.moe.hook_expert_weights" for n in self.moe_layers]
-        if untrue := [name for name in edited if points[name].edited]:
-            raise CaptureError(
-                f"{untrue[0]} is edited, so gates could not be told from logits; "
-                "edit hook_router_logits or hook_expert_indices, or capture without routing"
-            )
-        self.edits = [{"hook_point": name} for name, point in points.items() if point.edited]
-        routing = [
-            points[f"blocks.{n}.moe.{leaf}"]
-            for n in self.moe_layers
-            for leaf in ("hook_router_logits", "hook_expert_indices")
-        ]
-        patterns = [points[f"blocks.{n}.attn.hook_pattern"] for n in self.layers]
+        others = [name for name, point in points.items() if point.edited]
         with ExitStack() as stack:
-            self._routes = stack.enter_context(recorded(routing))
-            self._patterns = stack.enter_context(recorded(patterns, rows=LAST_ROW))
+            for edit in self.given:
+                stack.enter_context(edit.applied(self.llama, self.inputs))
+            self.edits = [_plain(edit) for edit in self.given] + [{"hook_point": name} for name in others]
+            if edited := [name for name, point in points.items() if point.edited]:
+                self.meta["edited_hook_points"] = edited
+            self.routing.attach(stack)
+            self.attention.attach(stack)
             # from here, not from the moment the question was queued
             self._clock = [time.perf_counter()]
             yield
@@ -127,38 +117,34 @@ class Capture:
         Raises:
             CaptureError: a hook point carried nothing in this pass, or more or fewer rows than it had tokens.
         """
-        self._add_routing()
-        if self.layers:
-            rows = [_taken(self._patterns, f"blocks.{n}.attn.hook_pattern")[0, :, -1] for n in self.layers]
-            self._attention.append(torch.stack(rows).half())
+        self.add_pass()
         self._clock.append(time.perf_counter())
         # last, so that a trace made meanwhile in another thread finds everything of the steps it counts
         self.steps.append(step)
 
+    def add_pass(self) -> None:
+        """Note what a pass carried that predicted nothing anybody wants."""
+        self.routing.add()
+        self.attention.add()
+
     def add_last_routing(self) -> None:
         """Note the routing of the last token, after a pass that was run for this alone."""
-        self._add_routing()
+        self.routing.add()
 
-    def _add_routing(self) -> None:
-        if not self.moe_layers:
-            return
-        # the first pass carries the whole prompt, every later one a token
-        expected = 1 if self._routing else len(self.inputs.token_ids)
-        taken = []
-        for n in self.moe_layers:
-            point = f"blocks.{n}.moe.hook_"
-            pair = (
-                _taken(self._routes, point + "router_logits"),
-                _taken(self._routes, point + "expert_indices"),
-            )
-            if any(len(value) != expected for value in pair):
-                rows = [len(value) for value in pair]
-                raise CaptureError(f"layer {n} routed {rows} rows in a pass of {expected} tokens")
-            taken.append(pair)
-        self._routing.append(taken)
+    def trace(
+        self,
+        generated: int | None = None,
+        text: str = "",
+        finish_reason: str | None = None,
+        passes: int | None = None,
+    ) -> Trace:
+        """The trace of the first `generated` new tokens (all so far by default).
 
-    def trace(self, generated: int | None = None, text: str = "", finish_reason: str | None = None) -> Trace:
-        """The trace of the first `generated` new tokens (all so far by default)."""
+        Args:
+            text, finish_reason: of the answer so far.
+            passes: whose attention rows count; as many as there are new tokens, unless a pass was run for
+                itself.
+        """
         steps = self.steps[: len(self.steps) if generated is None else generated]
         prompt, new = len(self.inputs.token_ids), len(steps)
         ids = np.concatenate([self.inputs.token_ids.numpy(), [step.token_id for step in steps]]).astype(
@@ -166,30 +152,27 @@ class Capture:
         )
         spans = self.inputs.spans
         spans = spans.append(Spans.of_generated(new, int(spans.turn[-1])))
-        routing = self._routing_arrays(prompt, new)
-        attention = self._attention_array(prompt, new)
+        text_config = self.llama.config.text
+        # pass i covers the prompt (i = 0) or one token; the last token has a pass of its own only at the end
+        routing = self.routing.arrays(
+            prompt + new, new + 1, text_config.num_experts_per_tok, text_config.num_local_experts
+        )
+        attention, query_index = self.attention.arrays(prompt + new, new if passes is None else passes)
         optional = {"router_logits": routing["router_logits"], "attention": attention}
         most = max((len(step.top_ids) for step in steps), default=0)
         return Trace(
             token_ids=ids,
             tokens=[self.processor.tokenizer.token_text(token) for token in ids],
             phase=np.repeat(np.array([PROMPT, GENERATED], np.int8), [prompt, new]),
-            turn=spans.turn,
-            role=spans.role,
-            modality=spans.modality,
-            image_index=spans.image_index,
-            tile_index=spans.tile_index,
-            is_thumbnail=spans.is_thumbnail,
-            patch_row=spans.patch_row,
-            patch_col=spans.patch_col,
-            patch_box=spans.patch_box,
+            **{column.name: getattr(spans, column.name) for column in fields(spans)},
             image_sizes=np.array([image.size for image in self.inputs.images], np.int32).reshape(-1, 2),
-            moe_layers=np.array(self.moe_layers, np.int16),
-            num_experts=self.llama.config.text.num_local_experts,
+            moe_layers=np.array(self.routing.layers, np.int16),
+            num_experts=text_config.num_local_experts,
             **routing,
             attention=attention,
-            attention_layers=np.array(self.layers, np.int16),
-            query_index=np.arange(prompt - 1, prompt - 1 + (new if self.layers else 0), dtype=np.int32),
+            attention_layers=np.array(self.attention.layers, np.int16),
+            attention_heads=np.array(self.attention.heads, np.int16),
+            query_index=query_index,
             generated_index=np.arange(prompt, prompt + new, dtype=np.int32),
             logprobs=np.array([step.logprob for step in steps], np.float32),
             topk_ids=np.array([step.top_ids for step in steps], np.int32).reshape(new, most),
@@ -200,37 +183,11 @@ class Capture:
             meta=self.meta | self._timing(new) | {"text": text, "finish_reason": finish_reason},
         )
 
-    def _routing_arrays(self, prompt: int, new: int) -> dict[str, np.ndarray | None]:
-        text = self.llama.config.text
-        shape = (prompt + new, len(self.moe_layers), text.num_experts_per_tok)
-        experts = np.full(shape, NOT_CAPTURED, np.int16)
-        weights = np.full(shape, np.nan, np.float16)
-        if not self.moe_layers:
-            return {"routed_experts": experts, "routed_weights": weights, "router_logits": None}
-        logits = np.full((*shape[:2], text.num_local_experts), np.nan, np.float16)
-        # pass i covers the prompt (i = 0) or one token; the last token has a pass of its own only at the end
-        passes = self._routing[: new + 1]
-        for column in range(len(self.moe_layers) if passes else 0):
-            raw = torch.cat([one[column][0] for one in passes]).float()[: prompt + new]
-            chosen = torch.cat([one[column][1] for one in passes])[: prompt + new]
-            seen = len(chosen)
-            logits[:seen, column] = raw.cpu().numpy()
-            experts[:seen, column] = chosen.cpu().numpy()
-            weights[:seen, column] = torch.sigmoid(raw.gather(1, chosen)).cpu().numpy()
-        return {"routed_experts": experts, "routed_weights": weights, "router_logits": logits}
-
-    def _attention_array(self, prompt: int, new: int) -> np.ndarray | None:
-        if not self.layers:
-            return None
-        heads = self.llama.config.text.num_attention_heads
-        rows = np.zeros((new, len(self.layers), heads, prompt + new), np.float16)
-        for i, row in enumerate(self._attention[:new]):
-            rows[i, ..., : row.shape[-1]] = row.cpu().numpy()
-        return rows
-
     def _provenance(self, absent: set[str]) -> dict[str, str]:
         dtype = str(self.llama.dtype).removeprefix("torch.")
-        every = of_capture(f"torch {torch.__version__}, {self.llama.device.type}, {dtype}")
+        every = of_capture(
+            f"torch {torch.__version__}, {self.llama.device.type}, {dtype}", self.routing.reweighted
+        )
         return {name: every[name] for name in LAYOUT if name not in absent}
 
     def _timing(self, new: int) -> dict:
@@ -243,16 +200,21 @@ class Capture:
         }
 
     def _default_layer(self) -> int | None:
-        free = [layer for layer in self.layers if not self.llama.config.text.uses_rope(layer)]
-        return (free or self.layers or [None])[-1]
+        free = [layer for layer in self.attention.layers if not self.llama.config.text.uses_rope(layer)]
+        return (free or self.attention.layers or [None])[-1]
 
 
-def _taken(kept: dict[str, Tensor], name: str) -> Tensor:
-    """What the pass carried there; taken out, so that no later pass can be told the same again."""
-    try:
-        return kept.pop(name)
-    except KeyError:
-        raise CaptureError(f"the pass carried nothing through {name}; nothing can be told of it") from None
+def _plain(edit: Edit) -> dict:
+    """What an edit says of itself, if a trace can keep it."""
+    said = edit.to_json()
+    if not isinstance(said, dict):
+        raise TypeError(f"to_json of {edit!r} gave {said!r}; expected a dict of plain values")
+    return json.loads(json.dumps(said))
+
+
+def _reduced_size(size: tuple[int, int]) -> tuple[int, int]:
+    scale = min(1.0, LARGEST_SIDE / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _reduced(image: Image.Image) -> Image.Image:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import torch
 
@@ -18,6 +20,42 @@ from workbench.run import Run
 # parameters; below, an operation is over before a second core has joined in, and waiting for one that is busy
 # (a browser's, say) costs many times the operation
 ONE_THREAD_BELOW = 50_000_000
+
+Result = TypeVar("Result")
+
+
+class Call(Generic[Result]):
+    """Work that somebody waits for."""
+
+    def __init__(self, work: Callable[[], Result]) -> None:
+        self._work: Callable[[], Result] | None = work
+        self._done = threading.Event()
+        self._outcome: tuple[Result | None, Exception | None] = (None, None)
+
+    def perform(self) -> None:
+        """Do it, unless nobody waits any more."""
+        try:
+            work, self._work = self._work, None
+            if work is not None:
+                self._outcome = (work(), None)
+        # whatever it was, the caller must learn of it and the thread go on
+        except Exception as error:
+            self._outcome = (None, error)
+        self._done.set()
+
+    def result(self) -> Result:
+        """What the work gives, once it is done; raises what it raised."""
+        try:
+            # woken at times, so that a keyboard interrupt is noticed
+            while not self._done.wait(0.2):
+                pass
+        except KeyboardInterrupt:
+            self._work = None
+            raise
+        given, error = self._outcome
+        if error is not None:
+            raise error
+        return given
 
 
 class Engine:
@@ -31,14 +69,29 @@ class Engine:
         self.llama = llama
         self.processor = processor
         self.name = name
-        self._runs: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
+        self._runs: queue.SimpleQueue[Run | Call | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._stopping = threading.Event()
         # as the caller has them: a new thread would start with what another session's engine has set
         self._torch_threads = torch.get_num_threads()
 
-    def put(self, run: Run) -> None:
+    def call(self, work: Callable[[], Result]) -> Result:
+        """Do `work` in the engine's thread, after what is queued, and wait for what it gives.
+
+        Asked for from the engine's own thread (by an edit, say), it is done at once. After a keyboard
+        interrupt work that still waits is not done.
+
+        Raises:
+            Exception: whatever `work` raises.
+        """
+        if threading.current_thread() is self._thread:
+            return work()
+        call = Call(work)
+        self.put(call)
+        return call.result()
+
+    def put(self, run: Run | Call) -> None:
         """Queue a run and return at once."""
         with self._starting:
             if self._thread is None:
@@ -65,6 +118,10 @@ class Engine:
         small = sum(parameter.numel() for parameter in self.llama.parameters()) < ONE_THREAD_BELOW
         torch.set_num_threads(1 if small else self._torch_threads)  # of this thread alone
         while (run := self._runs.get()) is not None:
+            if isinstance(run, Call):
+                run.perform()
+                del run
+                continue
             try:
                 self._answer(run)
             # whatever it was, the subscriber must learn of it and the thread go on
@@ -74,13 +131,16 @@ class Engine:
             del run
 
     def _answer(self, run: Run) -> None:
+        if run.cancelled.is_set() or self._stopping.is_set():
+            run.end("cancelled")  # before an edit could complain that it was never applied
+            return
         capture, cache = run.capture, self.llama.new_cache()
         with capture.watching():
             steps = generate(self.llama, self.processor, capture.inputs, run.sampling, run.cancelled, cache)
             while not self._stopping.is_set() and (step := next(steps, None)) is not None:
                 run.note(step)
             stopped = run.cancelled.is_set() or self._stopping.is_set()
-            if capture.moe_layers and capture.steps and not stopped:
+            if capture.routing.layers and capture.steps and not stopped:
                 # the last token predicted nothing, so no pass has routed it yet
                 last = torch.tensor([[capture.steps[-1].token_id]], device=self.llama.device)
                 with torch.no_grad():

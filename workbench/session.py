@@ -9,18 +9,37 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+from torch import Tensor
 
-from model import Llama4, Processor, SamplingParams
+from model import Inputs, Llama4, Processor, SamplingParams
 from model import load as load_model
 from model.quantize import held_as
-from workbench.capture import Capture, CaptureOptions
+from workbench.capture import Capture, CaptureOptions, planned
+from workbench.edits import Edit
 from workbench.engine import Engine
+from workbench.estimate import Estimate
+from workbench.hook_names import NamesFilter, chosen
+from workbench.options import options_of
+from workbench.passes import (
+    CACHE_BUDGET,
+    ActivationCache,
+    HookFunction,
+    as_inputs,
+    check_budget,
+    hooked,
+    one_pass,
+)
 from workbench.run import Messages, Reply, Run, StreamedToken
+from workbench.trace import Trace
+
+Given = TypeVar("Given")
+Asked = CaptureOptions | str | Sequence[str] | None
 
 
 class Session:
@@ -49,36 +68,30 @@ class Session:
         self,
         messages: str | Messages,
         sampling: SamplingParams | None = None,
-        capture: CaptureOptions | None = None,
+        capture: Asked = None,
+        edits: Sequence[Edit] = (),
     ) -> Run:
         """Queue an answer and return at once.
 
         Args:
             messages: a question, or a conversation in OpenAI's or Hugging Face's form.
             sampling: how to draw; greedy by default.
-            capture: what to observe; routing and attention by default.
+            capture: what to observe: options, or names of `workbench.options.NAMES`; routing and attention by
+                default.
+            edits: changes to hold inside the model while it answers, entered in this order (see
+                `workbench.edits`). One that cannot be applied, or was not, ends the run with its error.
 
         Raises:
             ValueError: the conversation, a picture or a setting is not usable; says which and why.
+            CaptureError: the budget cannot hold what is to be observed; says the arithmetic.
         """
         messages = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
         sampling = sampling or SamplingParams()
-        inputs = self.processor(messages)
-        context = self.llama.config.text.max_position_embeddings
-        if len(inputs.token_ids) >= context:
-            raise ValueError(
-                f"the conversation has {len(inputs.token_ids)} tokens, this model's context is {context}; "
-                "start a new conversation, or send fewer or smaller pictures"
-            )
-        meta = {
-            "model": self.name,
-            "weights": held_as(self.llama),
-            "sampling": asdict(sampling),
-            "torch": torch.__version__,
-        }
-        watch = Capture(
-            self.llama, self.processor, inputs, capture or CaptureOptions(), sampling.max_tokens, meta
-        )
+        options, edits = options_of(capture), _checked(edits)
+        inputs = self._prompt(messages)
+        plan = planned(self.llama, inputs, options, sampling.max_tokens, sampling.top_logprobs)
+        meta = self._meta() | {"sampling": asdict(sampling)}
+        watch = Capture(self.llama, self.processor, inputs, options, plan, meta, edits)
         run = Run(messages, sampling, watch, owner=self)
         self._engine.put(run)
         return run
@@ -89,7 +102,8 @@ class Session:
         images: Sequence[object] = (),
         history: Reply | Messages | None = None,
         sampling: SamplingParams | None = None,
-        capture: CaptureOptions | None = None,
+        capture: Asked = None,
+        edits: Sequence[Edit] = (),
         **settings: object,
     ) -> Reply:
         """Ask and wait for the whole answer.
@@ -99,10 +113,25 @@ class Session:
             images: pictures (PIL, path or data URL) shown before the question.
             history: an earlier Reply, or messages, to go on from.
             sampling: how to draw; or give its fields directly, e.g. `temperature=0.6, max_tokens=100`.
-            capture: what to observe.
+            capture, edits: as for `start`.
         """
         messages = conversation(prompt, images, history)
-        return self.start(messages, _sampling(sampling, settings), capture).wait()
+        return self.start(messages, _sampling(sampling, settings), capture, edits).wait()
+
+    def trace(
+        self,
+        prompt: str | Messages,
+        capture: Asked = None,
+        edits: Sequence[Edit] = (),
+        images: Sequence[object] = (),
+        sampling: SamplingParams | None = None,
+        **settings: object,
+    ) -> Trace:
+        """Ask, and get what was observed: `chat(...).trace`, for those who came for that.
+
+        `session.trace("What is left?", capture=["routing", "attention:rows"], edits=[...], max_tokens=20)`
+        """
+        return self.chat(prompt, images, None, sampling, capture, edits, **settings).trace
 
     def stream(
         self,
@@ -110,15 +139,123 @@ class Session:
         sampling: SamplingParams | None = None,
         images: Sequence[object] = (),
         history: Reply | Messages | None = None,
-        capture: CaptureOptions | None = None,
+        capture: Asked = None,
+        edits: Sequence[Edit] = (),
         **settings: object,
     ) -> Iterator[StreamedToken]:
         """Ask, and get the answer token by token; leaving the loop stops the generation."""
-        run = self.start(conversation(prompt, images, history), _sampling(sampling, settings), capture)
+        messages = conversation(prompt, images, history)
+        run = self.start(messages, _sampling(sampling, settings), capture, edits)
         try:
             yield from run
         finally:
             run.cancel()
+
+    def estimate(
+        self,
+        prompt: str | Messages,
+        capture: Asked = None,
+        images: Sequence[object] = (),
+        sampling: SamplingParams | None = None,
+        **settings: object,
+    ) -> Estimate:
+        """The bytes that the trace of an answer will take at most, by part, before anything runs.
+
+        Raises:
+            CaptureError: `start` would refuse it, for the same reason.
+        """
+        sampling = _sampling(sampling, settings) or SamplingParams()
+        inputs = self._prompt(conversation(prompt, images))
+        return planned(self.llama, inputs, options_of(capture), sampling.max_tokens, sampling.top_logprobs)
+
+    def run_with_cache(
+        self,
+        inputs: Inputs | Tensor | str | Messages,
+        names_filter: NamesFilter = None,
+        capture: Asked = "routing",
+        budget: int | None = CACHE_BUDGET,
+    ) -> tuple[Tensor, ActivationCache]:
+        """One forward pass, and what flowed through the chosen hook points; nothing is generated.
+
+        As in TransformerLens, but for one prompt at a time: `logits, cache = run_with_cache(...)`. The pass
+        waits its turn behind the answers that are queued and runs without gradients. `cache.trace` is a Trace
+        of the same pass.
+
+        Args:
+            inputs: what `session.processor(messages)` gave, token ids [T] or [1, T], a question or messages.
+            names_filter: None for every hook point, a name, names, or a function of a name. Patterns of whole
+                prompts are large: choose. TransformerLens' spellings are understood (see
+                `workbench.hook_names.alias`).
+            capture: what `cache.trace` has.
+            budget: bytes that the cache may take; None: no limit.
+
+        Returns:
+            logits [1, T, V] in the model's dtype, and the cache.
+
+        Raises:
+            UnknownHookError: a name that there is not; says the nearest.
+            CaptureError: the budget cannot hold it, or a point carried nothing.
+        """
+        options, prompt = options_of(capture), as_inputs(self.llama, self.processor, inputs)
+        points = chosen(self.llama, names_filter, prompt.pixel_values is not None)
+        check_budget(self.llama, points, prompt, budget)
+        meta = self._meta()
+        seen = self.in_turn(lambda: one_pass(self.llama, self.processor, prompt, options, meta, points))
+        return seen.logits, seen.cache
+
+    def run_with_hooks(
+        self,
+        inputs: Inputs | Tensor | str | Messages,
+        fwd_hooks: Sequence[tuple[NamesFilter, HookFunction]] = (),
+        return_trace: bool = False,
+        capture: Asked = "routing",
+    ) -> Tensor | tuple[Tensor, Trace]:
+        """One forward pass, edited by functions at hook points; nothing is generated.
+
+        As in TransformerLens: `fn(tensor, hook)` gives what flows on instead, or None to leave it, and
+        `hook.name` says where it is. Every function is called or the call raises. A point with a function
+        counts as edited, whatever the function gives: attention then goes through its pattern, which rounds
+        otherwise than the fused one. To read without a trace of influence, use `run_with_cache`.
+
+        Args:
+            inputs, capture: as for `run_with_cache`.
+            fwd_hooks: pairs of a name (or names, or a function of a name) and a function.
+            return_trace: give a Trace of the pass as well.
+
+        Returns:
+            logits [1, T, V], or these and the trace.
+
+        Raises:
+            UnknownHookError: a name that there is not; says the nearest.
+            CaptureError: a point carried nothing, so that its function was never called.
+            ValueError: a function gave another shape or dtype than what it replaces.
+        """
+        options, prompt = options_of(capture), as_inputs(self.llama, self.processor, inputs)
+        pairs = hooked(self.llama, fwd_hooks, prompt.pixel_values is not None)
+        meta = self._meta()
+        seen = self.in_turn(lambda: one_pass(self.llama, self.processor, prompt, options, meta, (), pairs))
+        return (seen.logits, seen.trace) if return_trace else seen.logits
+
+    def in_turn(self, work: Callable[[], Given]) -> Given:
+        """Do anything with the model when it is nobody else's: behind the answers that are queued.
+
+        `work` runs in the engine's thread, where gradients are on unless it turns them off; what it gives, or
+        raises, comes back here.
+        """
+        return self._engine.call(work)
+
+    def _prompt(self, messages: Messages) -> Inputs:
+        inputs = self.processor(messages)
+        context = self.llama.config.text.max_position_embeddings
+        if len(inputs.token_ids) >= context:
+            raise ValueError(
+                f"the conversation has {len(inputs.token_ids)} tokens, this model's context is {context}; "
+                "start a new conversation, or send fewer or smaller pictures"
+            )
+        return inputs
+
+    def _meta(self) -> dict:
+        return {"model": self.name, "weights": held_as(self.llama), "torch": torch.__version__}
 
     def close(self) -> None:
         """End the engine thread after the answers that are queued."""
@@ -155,6 +292,17 @@ def _sampling(sampling: SamplingParams | None, settings: dict) -> SamplingParams
     raise TypeError(
         f"unknown setting among {', '.join(settings)}; expected fields of SamplingParams: {known}"
     )
+
+
+def _checked(edits: Sequence[Edit]) -> tuple[Edit, ...]:
+    edits = (edits,) if isinstance(edits, Edit) else tuple(edits)
+    for number, edit in enumerate(edits):
+        if isinstance(edit, type) or not isinstance(edit, Edit):
+            raise TypeError(
+                f"edits[{number}] is {edit!r}; expected something with the methods applied and to_json "
+                "(see workbench.edits)"
+            )
+    return edits
 
 
 def load(

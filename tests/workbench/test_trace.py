@@ -21,7 +21,8 @@ from safetensors.torch import load_file, save_file
 import workbench as wb
 from model.spans import PATCH
 from tests.speech import saying, spoken
-from workbench import trace as trace_file
+from workbench import trace as trace_module
+from workbench import trace_file
 from workbench.trace import GENERATED, LAYOUT, PROMPT, replace
 
 QUESTION, ANSWER = "Grüße aus Köln 🎉?", "Ärger „quoted” 🎈"
@@ -111,7 +112,7 @@ print(module.Trace.open(sys.argv[2]).text)
 
 
 def test_a_trace_opens_without_the_model_and_without_torch(saved):
-    child = [sys.executable, "-X", "utf8", "-c", ALONE, trace_file.__file__, str(saved)]
+    child = [sys.executable, "-X", "utf8", "-c", ALONE, trace_module.__file__, str(saved)]
     done = subprocess.run(child, capture_output=True, encoding="utf-8")
     assert done.stdout.strip() == ANSWER, done.stderr
 
@@ -161,8 +162,8 @@ REFUSED = {
     "another format": (lambda _, m: m.update(format="pt"), r"no trace \(format 'pt'\)"),
     "no format": (lambda _, m: m.clear(), r"no trace \(format None\)"),
     "a later version": (
-        lambda _, m: m.update(version="2"),
-        "trace version '2'; this workbench reads version 1",
+        lambda _, m: m.update(version="3"),
+        "trace version '3'; this workbench reads versions 1 to 2",
     ),
     "no version": (lambda _, m: m.pop("version"), "trace version ''"),
     "no header": (lambda _, m: m.pop("header"), "broken header"),

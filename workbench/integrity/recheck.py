@@ -10,7 +10,7 @@ from model.llama4 import Llama4
 from model.processor import Inputs
 from workbench.integrity.check import check
 from workbench.integrity.report import Flaw, Integrity, IntegrityError
-from workbench.integrity.routing import edited
+from workbench.integrity.reweighted import edited
 from workbench.trace import NOT_CAPTURED, Trace
 
 # distance of a token's logits from the model's, in spreads of its logits over the experts. Another token's or
@@ -37,10 +37,9 @@ def recheck(trace: Trace, llama: Llama4, inputs: Inputs, tolerance: float | None
         IntegrityError: the trace was made with edits, or belongs to another prompt or model.
     """
     report = check(trace, llama.config.text)
-    if edited(trace):
-        raise IntegrityError(
-            f"the trace was made with edits {sorted(edited(trace))}; without them it differs"
-        )
+    if trace.edits or edited(trace):
+        said = sorted(edited(trace)) or trace.edits
+        raise IntegrityError(f"the trace was made with edits {said}; without them it differs")
     prompt = len(inputs.token_ids)
     if trace.token_ids[:prompt].tolist() != inputs.token_ids.tolist():
         raise IntegrityError("the trace does not begin with these inputs")

@@ -11,10 +11,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from workbench.integrity.report import Flaw
-from workbench.provenance import KINDS, kind
+from workbench.integrity.reweighted import edited
+from workbench.provenance import KINDS, MISSING, kind
 from workbench.trace import GENERATED, LAYOUT, PROMPT, Trace
 
 TEXT, PATCH = 0, 1  # of the modalities: as in `model.spans`
+ENOUGH_WEIGHTS = 4  # of one row, neither 0 nor 1: fewer may agree to the bit by accident
+ENOUGH_HEADS = 4  # of one row, in all layers: fewer may all look away from their own token
 _SUM = 5e-3  # float16 weights of some thousand keys add up to one within this
 _LOG = 1e-3
 
@@ -22,9 +25,16 @@ _LOG = 1e-3
 def provenance_flaws(trace: Trace) -> Iterator[Flaw]:
     """Every array that is there says where it is from."""
     for name in LAYOUT:
-        if getattr(trace, name) is not None and kind(trace.provenance.get(name, "")) is None:
-            said = trace.provenance.get(name)
+        array, said = getattr(trace, name), trace.provenance.get(name)
+        if array is not None and kind(said) is None:
             yield Flaw(name, f"its provenance is {said!r}; expected one of {', '.join(KINDS)}")
+        elif array is not None and kind(said) == MISSING and not _nothing(array):
+            yield Flaw(name, "it is said to be missing, and has values")
+
+
+def _nothing(array: np.ndarray) -> bool:
+    """Whether there are but -1 and NaN."""
+    return bool((np.isnan(array) if array.dtype.kind == "f" else array == -1).all())
 
 
 def token_flaws(trace: Trace) -> Iterator[Flaw]:
@@ -70,14 +80,24 @@ def attention_flaws(trace: Trace) -> Iterator[Flaw]:
         yield Flaw("query_index", "rows are not in the order of their tokens")
     if trace.attention is None or not trace.attention.size:
         return
+    heads = trace.attention_heads
+    if len(heads) and (heads[0] < 0 or (np.diff(heads) <= 0).any()):
+        yield Flaw("attention_heads", f"{heads.tolist()} are not head numbers in rising order")
+    # an edited pattern is what flowed, and need be no distribution
+    changed = edited(trace)
+    own = np.array([f"blocks.{n}.attn.hook_pattern" not in changed for n in layers.tolist()], bool)
+    pattern = trace.attention if own.all() else trace.attention[:, own]
+    if not pattern.size:
+        return
     rows = {"sum": [], "later": [], "self": []}
     marks = []
-    for row, query in zip(trace.attention, trace.query_index.tolist(), strict=True):
+    for row, query in zip(pattern, trace.query_index.tolist(), strict=True):
         total = row.sum(-1, dtype=np.float32)
         rows["sum"].append(not (np.abs(total - 1) <= _SUM).all() or not (row >= 0).all())
         rows["later"].append(bool(row[..., query + 1 :].any()))
-        rows["self"].append(not row[..., query].any())
-        marks.append(row.tobytes())
+        rows["self"].append(row.shape[0] * row.shape[1] >= ENOUGH_HEADS and not row[..., query].any())
+        if ((row > 0) & (row < 1)).sum() >= ENOUGH_WEIGHTS:
+            marks.append(row.tobytes())
     said = {
         "sum": "does not add up to one",
         "later": "sees tokens that come after it",
@@ -92,7 +112,7 @@ def attention_flaws(trace: Trace) -> Iterator[Flaw]:
 
 def logprob_flaws(trace: Trace) -> Iterator[Flaw]:
     """Log-probabilities of a distribution, and the chosen token's own where it is among the likeliest."""
-    if not len(trace.logprobs):
+    if not len(trace.logprobs) or kind(trace.provenance.get("logprobs", "")) == MISSING:
         return
     if not (trace.logprobs <= _LOG).all():
         yield Flaw("logprobs", f"reaches up to {np.max(trace.logprobs)}; no probability is above one")

@@ -15,6 +15,8 @@ import numpy as np
 
 from model.config import TextConfig
 from workbench.integrity.report import Flaw
+from workbench.integrity.reweighted import edited, reweighted_columns, reweighted_flaws, without_columns
+from workbench.provenance import MISSING, kind
 from workbench.trace import NOT_CAPTURED, Trace
 
 ENOUGH_TOKENS = 16  # for a pattern of ids that no router makes by accident
@@ -30,12 +32,20 @@ def routing_flaws(trace: Trace, config: TextConfig | None = None) -> Iterator[Fl
     yield from _layers(trace, config)
     if not len(trace.moe_layers):
         return
+    if (edited_weights := reweighted_columns(trace)).any():
+        yield from reweighted_flaws(trace, edited_weights)
+        # what is left is held to the routers' own rule
+        trace = without_columns(trace, edited_weights)
+        if not len(trace.moe_layers):
+            return
     seen = (trace.routed_experts != NOT_CAPTURED).all((1, 2))
-    yield from _missing(trace, seen)
+    gates = kind(trace.provenance.get("routed_weights", "")) != MISSING
+    yield from _missing(trace, seen, gates)
     yield from _ids(trace, seen)
     if not seen.any():
         return
-    yield from _gates(trace, seen)
+    if gates:
+        yield from _gates(trace, seen)
     if trace.router_logits is None:
         yield from _unfilled_ids(trace, seen)
     else:
@@ -48,21 +58,23 @@ def _layers(trace: Trace, config: TextConfig | None) -> Iterator[Flaw]:
         yield Flaw("moe_layers", f"{layers.tolist()} are not layer numbers in rising order")
     if config is None or not len(layers):
         return
-    if layers.tolist() != list(config.moe_layers):
+    chosen = (trace.meta.get("capture") or {}).get("moe_layers")
+    if layers.tolist() != list(config.moe_layers if chosen is None else chosen):
         yield Flaw("moe_layers", f"{layers.tolist()}; the model has experts in {list(config.moe_layers)}")
     if trace.num_experts != config.num_local_experts:
         yield Flaw(
             "routed_experts",
             f"chosen out of {trace.num_experts} experts; the model has {config.num_local_experts}",
         )
-    if trace.routed_experts.shape[-1] != config.num_experts_per_tok:
+    ranks, more = trace.routed_experts.shape[-1], reweighted_columns(trace).any()
+    if ranks != config.num_experts_per_tok and not (more and ranks > config.num_experts_per_tok):
         yield Flaw(
             "routed_experts",
             f"{trace.routed_experts.shape[-1]} for each token; the model asks {config.num_experts_per_tok}",
         )
 
 
-def _missing(trace: Trace, seen: np.ndarray) -> Iterator[Flaw]:
+def _missing(trace: Trace, seen: np.ndarray, gates: bool) -> Iterator[Flaw]:
     """A pass routes a token in every layer or not at all, and every token before a generated one."""
     part = (trace.routed_experts != NOT_CAPTURED).any((1, 2)) & ~seen
     if part.any():
@@ -78,7 +90,7 @@ def _missing(trace: Trace, seen: np.ndarray) -> Iterator[Flaw]:
             "routed_experts", f"{gone.sum()} tokens were routed and have no experts, first {_first(gone)}"
         )
     here = np.broadcast_to(seen[:, None, None], trace.routed_weights.shape)
-    if (np.isnan(trace.routed_weights) == here).any():
+    if gates and (np.isnan(trace.routed_weights) == here).any():
         yield Flaw("routed_weights", "a gate is there where the expert is missing, or the other way round")
     if trace.router_logits is not None:
         for start, rows in _pieces(trace.router_logits):
@@ -212,11 +224,6 @@ def _unfilled_ids(trace: Trace, seen: np.ndarray) -> Iterator[Flaw]:
         column = _first(same & ~zeros.all(0)[1:])
         layers = trace.moe_layers[column : column + 2].tolist()
         yield Flaw("routed_experts", f"layers {layers} send every token to the same experts", False)
-
-
-def edited(trace: Trace) -> set[str]:
-    """Hook points that were edited while the trace was made."""
-    return {str(edit.get("hook_point")) for edit in trace.edits}
 
 
 def _chosen_logits(trace: Trace) -> np.ndarray:
