@@ -1,0 +1,159 @@
+"""A and B: what an edit did, beside what edits like it do."""
+
+import numpy as np
+import pytest
+import torch
+
+import workbench as wb
+from model import SamplingParams, recorded
+from tests.speech import saying, spoken
+from tests.workbench.interventions.runs import (
+    PLAIN,
+    PLANTED,
+    PLANTED_EXPERT,
+    PLANTED_LAYER,
+    picture,
+)
+from workbench.interventions import (
+    EditError,
+    ForceExpert,
+    HidePatches,
+    NothingChangedError,
+    ScaleExpert,
+    SilenceExpert,
+    ab,
+    answer_logprobs,
+)
+
+SIX = SamplingParams(max_tokens=6)
+
+
+@pytest.fixture(scope="module")
+def planted(plant):
+    return wb.Session(*plant, "planted")
+
+
+@pytest.fixture(scope="module")
+def session(checkpoint):
+    return wb.load(checkpoint)
+
+
+@pytest.fixture(scope="module")
+def silenced(planted):
+    return ab(planted, "What is seen?", SilenceExpert(PLANTED_LAYER, PLANTED_EXPERT), sampling=SIX)
+
+
+def test_the_planted_expert_is_above_all_its_controls(silenced):
+    assert silenced.a.text == PLANTED + 5 * PLAIN and silenced.b.text == 6 * PLAIN
+    assert silenced.first_divergence == 0
+    assert silenced.kl[0] > 1 and silenced.delta_logprob[0] < -1
+    assert not silenced.kl[1:].any() and not silenced.delta_logprob[1:].any(), (
+        "after A's own tokens nothing differs"
+    )
+    assert silenced.control_kl.shape == (7, 6) and not silenced.control_kl.any(), "no other expert writes"
+    assert silenced.effect.percentile == 100 and silenced.effect.p == pytest.approx(1 / 8)
+    assert silenced.loss.p == pytest.approx(1 / 8)
+    assert (
+        silenced.matched
+        == f"the 7 other experts of layer {PLANTED_LAYER} whose load on these tokens is nearest"
+    )
+
+
+def test_the_numbers_are_those_of_the_two_distributions(planted, silenced):
+    trace = silenced.a.trace
+    row = planted.llama.hook_point("unembed.hook_logits")
+    tables = []
+    for scale in (True, False):
+        edit = SilenceExpert(PLANTED_LAYER, PLANTED_EXPERT)
+        inputs = planted.processor(silenced.a.messages[:-1])
+        ids = torch.from_numpy(trace.token_ids[: trace.generated_index[0]])[None].long()
+        with recorded(row) as kept, torch.no_grad():
+            if scale:
+                planted.llama(ids)
+            else:
+                with edit.applied(planted.llama, inputs):
+                    planted.llama(ids)
+        tables.append(torch.log_softmax(kept[row.name][0, -1].double(), -1))
+    p, q = tables
+    assert silenced.kl[0] == pytest.approx(float((p.exp() * (p - q)).sum()), rel=1e-4)
+    token = trace.token_ids[trace.generated_index[0]]
+    assert silenced.delta_logprob[0] == pytest.approx(float(q[token] - p[token]), rel=1e-4)
+
+
+def test_given_the_answer_the_model_gives_it_the_probability_it_had(session):
+    reply = session.chat("What is seen?", images=[picture()], max_tokens=10)
+    trace = reply.trace
+    inputs = session.processor(reply.messages[:-1])
+    answer = torch.from_numpy(trace.token_ids[trace.generated_index]).long()
+    table = answer_logprobs(session.llama, inputs, answer)
+    np.testing.assert_allclose(table.gather(1, answer[:, None])[:, 0].numpy(), trace.logprobs, atol=1e-4)
+
+
+def test_an_edit_that_changes_nothing_has_no_effect_at_all(session):
+    result = ab(session, "Hi", ScaleExpert("all", 1, 1.0), control=[ForceExpert(1, 2)], sampling=SIX)
+    assert result.first_divergence is None and not result.kl.any() and not result.delta_logprob.any()
+    assert result.a.trace.token_ids.tolist() == result.b.trace.token_ids.tolist()
+    assert result.a.trace.logprobs.tolist() == result.b.trace.logprobs.tolist()
+    assert result.effect.p == 1 and result.matched == "as given"
+
+
+def test_both_answers_are_drawn_with_one_seed(session):
+    drawn = SamplingParams(temperature=1.0, max_tokens=8)
+    result = ab(session, "Hi", ScaleExpert("all", 1, 1.0), control=[ForceExpert(1, 2)], sampling=drawn)
+    assert result.sampling.seed == 0 and result.first_divergence is None
+
+
+def test_b_runs_under_the_edits_and_its_trace_says_so(session):
+    layer = session.llama.config.text.moe_layers[0]
+    result = ab(session, "Hi", ForceExpert(layer, 2), draws=3, sampling=SIX)
+    assert (result.b.trace.routed_experts[:, 0] == 2).all()
+    assert not (result.a.trace.routed_experts[:, 0] == 2).all()
+    assert (
+        any(edit.get("edit") == "ForceExpert" for edit in result.b.trace.edits) and not result.a.trace.edits
+    )
+    assert len(result.controls) == 3 and all(one.expert != 2 for (one,) in result.controls)
+    assert (result.control_kl.mean(1) > 0).all()
+
+
+def test_a_hidden_box_is_compared_with_boxes_of_its_size(session):
+    result = ab(
+        session,
+        "What is seen?",
+        HidePatches(0, boxes=(5, 5, 25, 20)),
+        images=[picture()],
+        draws=4,
+        sampling=SIX,
+    )
+    assert result.kl.sum() > 0 and result.control_kl.shape == (4, len(result.kl))
+    assert "boxes of the same size" in result.matched
+
+
+def test_an_edit_without_effect_or_peers_raises(planted):
+    with pytest.raises(NothingChangedError, match="goes to expert 5"):
+        ab(planted, "Hi", SilenceExpert(PLANTED_LAYER, 5), sampling=SIX)
+    with pytest.raises(EditError, match="the whole picture is edited"):
+        ab(planted, "Hi", HidePatches(0), images=[picture()], sampling=SIX)
+    with pytest.raises(EditError, match="expected an edit, e"):
+        ab(planted, "Hi", [])
+    with pytest.raises(EditError, match="expected at least one control"):
+        ab(planted, "Hi", SilenceExpert(PLANTED_LAYER, 5), control=[])
+    assert not any(point.watched for point in planted.llama.hook_points.values())
+
+
+def test_the_comparison_is_told_in_words_tables_and_pages(silenced):
+    told = repr(silenced)
+    assert "the answers part at token 0" in told and "percentile 100, p = 0.12" in told
+    assert "SilenceExpert(layers=1, expert=3)" in told
+    table = silenced.to_pandas()
+    assert table["a"].tolist() == [PLANTED, *5 * [PLAIN]] and table["b"].tolist() == 6 * [PLAIN]
+    assert table["kl"].tolist() == silenced.kl.tolist()
+    assert table["p"].tolist() == [pytest.approx(1 / 8), *5 * [1.0]]
+
+
+def test_what_the_model_says_is_escaped_on_the_page(planted):
+    with saying(planted.llama, spoken("<b>&", "<|eot|>")):
+        # the very logits are what is said, so only a pass before them can be edited without effect
+        result = ab(planted, "Hi", ForceExpert(1, 3, gate=0.5), control=[ForceExpert(1, 2)], sampling=SIX)
+    page = result._repr_html_()
+    assert "&lt;</span>" in page and "<b>" not in page and "&amp;" in page
+    assert page.count("<table>") == 2 and "as given" in page
