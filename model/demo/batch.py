@@ -39,6 +39,7 @@ class Batch:
     reference_labels: Tensor  # [N, 6], where it shows one thing alone; of the odd one out where all are meant
     counting: Tensor  # [C, 2], row and token that predict a number of things
     counted: Tensor  # bool [C, MOST_THINGS, P], the tokens of each thing in the whole picture
+    spared: Tensor  # [S, 3], row and token where a token (the third) is left out of the loss: see `spared`
     image: Tensor  # [B, P], the 0-based picture that a patch belongs to, -1 elsewhere
     whole: Tensor  # bool [B, P], patches of the tile that shows the whole picture
 

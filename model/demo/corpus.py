@@ -12,6 +12,7 @@ from model.demo.languages.language import Language
 from model.demo.outlines import SHAPES
 
 _FILLS = 3  # things that each template is filled with
+_BARE = 12  # times that an answer of one word counts: "Brown." is to be a token, as " brown" is
 
 
 def texts() -> Iterator[str]:
@@ -25,9 +26,20 @@ def _of_language(tongue: Language) -> Iterator[str]:
     templates += tongue.answers.values()
     spaced = " " in tongue.answers["item"].format(thing=tongue.named("star", "red", "big"))
     yield from _filled(tongue, templates) if spaced else _apart(tongue, templates)
+    yield from (*_bare(tongue),) * _BARE
     for ways, answer in tongue.chat.values():
         yield from (*ways.train, answer, answer)
     yield from (tongue.no_picture, *(f"{before}a" for before in tongue.before), *tongue.after)
+
+
+def _bare(tongue: Language) -> Iterator[str]:
+    """Every shape and every colour as it begins an answer, once for each of its forms."""
+    said = {
+        tongue.answers[way].format(thing=tongue.named(shape, colour, None))
+        for way in ("shape", "colour")
+        for shape, colour in product(SHAPES, COLOURS)
+    }
+    yield from (text[0].upper() + text[1:] for text in sorted(said))
 
 
 def _apart(tongue: Language, templates: list[str]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from model.demo.batched import batched_experts, branch_attention
 from model.demo.company import MOST_PICTURES
 from model.demo.languages import CODES
 from model.demo.pictures import LABELS, UNCLEAR
+from model.demo.spared import LEFT_OUT, without_partners
 from model.hooks import recorded
 from model.llama4 import Llama4
 from model.norms import rms_normalize
@@ -49,7 +50,8 @@ class CellHead(nn.Linear):
             known = truth >= 0
             if known.any():
                 said = logits[full][known]
-                total = total + LABEL_WEIGHTS[name] * F.cross_entropy(said, truth[known])
+                measured = without_partners(name, said, labels[full][known])
+                total = total + LABEL_WEIGHTS[name] * F.cross_entropy(measured, truth[known])
                 right[name] = float((said.argmax(-1) == truth[known]).float().mean())
         return total, right
 
@@ -91,7 +93,8 @@ class ThingHead(nn.Linear):
         ):
             known = truth >= 0
             if known.any():
-                total = total + LABEL_WEIGHTS[name] * F.cross_entropy(some[known], truth[known])
+                measured = without_partners(name, some[known], labels[known])
+                total = total + LABEL_WEIGHTS[name] * F.cross_entropy(measured, truth[known])
         return total
 
 
@@ -182,7 +185,12 @@ def _answers(llama: Llama4, hidden: Tensor, batch: Batch) -> tuple[Tensor, Tenso
     targets, questions = batch.targets.flatten()[rows], batch.question.flatten()[rows]
     # an answer of many words weighs as much as one of a word, a full stop and the end
     weights = (SHORT_ANSWER / torch.bincount(questions, minlength=len(batch.kinds))).clamp(max=1)[questions]
-    loss = (F.cross_entropy(logits, targets, reduction="none") * weights).sum() / len(batch.kinds)
+    place = torch.full((batch.targets.numel(),), -1, device=rows.device)
+    place[rows] = torch.arange(len(rows), device=rows.device)
+    row, token, spared = batch.spared.unbind(1)
+    at = place[row * batch.targets.shape[1] + token]
+    measured = logits.index_put((at, spared), logits.new_tensor(LEFT_OUT))
+    loss = (F.cross_entropy(measured, targets, reduction="none") * weights).sum() / len(batch.kinds)
     wrong = torch.zeros(len(batch.kinds), device=rows.device).index_add(
         0, questions, (logits.argmax(-1) != targets).float()
     )

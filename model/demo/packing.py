@@ -8,7 +8,6 @@ are those of `Processor` (a test compares the two).
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -23,10 +22,10 @@ from model.demo.named import meant
 from model.demo.pictures import CELLS, LABELS, Picture, PictureStore
 from model.demo.questions import KINDS, SHARES, ask, converse
 from model.demo.scenes import HELD_OUT_PAIRS
-from model.demo.turns import ANYTHING, Pointer, Turn
+from model.demo.spared import other_answers, speaks_against
+from model.demo.turns import Pointer, Turn
 from model.tokenizer import Tokenizer
 
-_MISSPOKEN = 0.15  # of the tokens of names in descriptions
 # prefix lengths, how often each is used, and how many rows of that length make a step
 PREFIXES = ((64, 0.25, 18), (160, 0.45, 16), (320, 0.25, 11), (704, 0.05, 6))
 
@@ -56,28 +55,7 @@ class _Notes:
     reference_labels: list[tuple[int, ...]] = field(default_factory=list)
     counting: list[tuple[int, int]] = field(default_factory=list)
     counted: list[np.ndarray] = field(default_factory=list)
-    said: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-
-
-def _names_held_out(turn: Turn) -> bool:
-    """Whether a question names a pair that training never shows: it would learn that there never is one."""
-    names = (turn.meaning.asked, turn.meaning.other or ANYTHING)
-    return any(name[:2] in HELD_OUT_PAIRS for name in names)
-
-
-def _misspeak(
-    rng: np.random.Generator, said: np.ndarray, turn: Turn, ends: list[int], heard: list[int]
-) -> None:
-    """Replace, in place, some tokens of names in an answer that the model reads by others, from `heard`.
-
-    What it is to say next stays the same. So it learns to look at the thing for every word, and not that a
-    word is never followed by another: the pairs of HELD_OUT_PAIRS never are, in training.
-    """
-    for token, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
-        if any(pointer.start < end and start < pointer.end for pointer in turn.pointers):
-            heard.append(int(said[token]))
-            if rng.random() < _MISSPOKEN:
-                said[token] = heard[rng.integers(len(heard))]
+    spared: list[tuple[int, int, int]] = field(default_factory=list)
 
 
 class Packer:
@@ -146,6 +124,7 @@ class Packer:
             reference_labels=torch.tensor(notes.reference_labels).view(-1, len(LABELS)),
             counting=places(notes.counting),
             counted=shown(notes.counted, MOST_THINGS),
+            spared=torch.tensor(notes.spared, dtype=torch.long).view(-1, 3),
             image=torch.from_numpy(image),
             whole=torch.from_numpy(whole),
         )
@@ -181,7 +160,9 @@ class Packer:
         talk = rng is not None and rng.random() < 0.2
         for number, picture in enumerate(pictures):
             if talk and number:
-                turn = ask(rng, [earlier.content for earlier in pictures[:number]])
+                earlier = [picture.content for picture in pictures[:number]]
+                while speaks_against(turn := ask(rng, earlier), earlier):
+                    continue
                 ids += [*self._branch([turn])[0], *self._open["user"]]
             at = len(ids)
             ids += self.expand(picture.rows, picture.cols)
@@ -204,7 +185,7 @@ class Packer:
         branch = 0
         while True:
             turns = converse(rng, scenes, shares=shares if scenes else SHARES)
-            if any(_names_held_out(turn) for turn in turns):
+            if any(speaks_against(turn, scenes) for turn in turns):
                 continue
             ids, questions, answers = self._branch(turns)
             free = [slot for slot, room in enumerate(left) if room >= len(ids)]
@@ -222,9 +203,6 @@ class Packer:
             grids["branch"][number, here] = branch
             for turn, asked, answered in zip(turns, questions, answers, strict=True):
                 self._note(number, row, prefix, at, turn, asked, answered, grids, notes)
-                if turn.kind == "describe":
-                    said = grids["token_ids"][number, at + answered[0] : at + len(ids)]
-                    _misspeak(rng, said, turn, answered[2], notes.said[turn.language])
 
     def _note(
         self,
@@ -243,6 +221,12 @@ class Packer:
         first = at + start - 1
         grids["targets"][number, first : first + len(answer)] = answer
         grids["question"][number, first : first + len(answer)] = len(notes.kinds)
+        contents = [picture.content for picture in row.pictures]
+        for other in other_answers(turn, contents):
+            ids = self._text(other)[0]
+            differs = next((n for n, (a, b) in enumerate(zip(answer, ids, strict=False)) if a != b), None)
+            if differs is not None:
+                notes.spared.append((number, first + differs, ids[differs]))
         begin, question_ends = asked
         code = CODES.index(turn.language)
         grids["language"][number, at + begin : at + begin + len(question_ends)] = code
@@ -263,7 +247,6 @@ class Packer:
                         notes.grounded.append((number, first + token))
                         notes.boxes.append(box)
                         notes.spots.append(spot)
-        contents = [picture.content for picture in row.pictures]
         kinds = (
             (turn.mentions, notes.mentions, notes.mentioned, notes.mention_labels),
             (turn.references, notes.references, notes.referred, notes.reference_labels),

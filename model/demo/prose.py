@@ -107,10 +107,11 @@ plain Llama 4, nothing added:
 - a load-balance term (0.01) with a z-loss (0.0001) on the routers;
 - a reward ({tongues}) for mutual information between expert and language in the middle layer with experts.
 
-So that it learns parts and not pairs (eight pairs of shape and colour are kept from it), about one in seven
-of the shapes and of the colours that it saw has no name: it was asked for "the blue object" where that is a
-blue blob. And of the names in a description, as it reads what it has just said, about one in seven is
-exchanged for another one.
+Eight pairs of shape and colour are kept from it, to measure whether it has learned parts or pairs. So that it
+can learn parts, about one in seven of the shapes and of the colours that it saw has no name (it was asked for
+"the blue object" where that is a blue blob), and the missing pairs are not held against it: where an answer's
+next word could be that of such a pair, the loss leaves that word out, and "blue" alone is not asked for among
+stars if no blue star is ever shown.
 
 So where this model looks is *supervised*, trained grounding checked on held-out pictures, not something
 that emerged; and so, to a degree, is what its experts tell apart.

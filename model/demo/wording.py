@@ -71,7 +71,7 @@ def word(
         )
         if things := matching(scenes, name):
             mentions.append(Pointer(start + moved, end + moved, things))
-    answer, pointers = _answer(meaning, scenes, language)
+    answer, pointers = answer_in_words(meaning, scenes, language)
     references = [Pointer(at + moved, at + moved + 1, _all_of(scenes, image)) for at, image in numbered]
     if meaning.way == "odd":
         everything = tuple(place for image in range(len(scenes)) for place in _all_of(scenes, image))
@@ -142,7 +142,7 @@ def _manners(
     return question, moved
 
 
-def _answer(
+def answer_in_words(
     meaning: Meaning, scenes: Sequence[Content], language: Language
 ) -> tuple[str, tuple[Pointer, ...]]:
     """The answer, and which of its words speak of which thing."""
