@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from workbench import routing
-from workbench.trace import PROMPT, Trace
+from workbench.trace import Trace
 
 GOAL = 5.0  # seconds for everything, at the default size
 
@@ -37,39 +37,17 @@ def drawn_trace(tokens: int, layers: int, experts: int, top: int = 1, seed: int 
         alike = rng.standard_normal((1, layers, experts), np.float32)
         rows[:] = noise[rng.permutation(1000)[: len(rows)]] + alike
     chosen = np.empty((tokens, layers, top), np.int16)
-    gates = np.empty((tokens, layers, top), np.float16)
     for start in range(0, tokens, 1000):
         rows = logits[start : start + 1000].astype(np.float32)
         best = np.argsort(-rows, axis=-1)[..., :top] if top > 1 else rows.argmax(-1)[..., None]
         chosen[start : start + 1000] = best
-        gates[start : start + 1000] = 1 / (1 + np.exp(-np.take_along_axis(rows, best, -1)))
-    nowhere, none = np.full(tokens, -1, np.int16), np.zeros(0, np.int32)
-    return Trace(
-        token_ids=rng.integers(0, 1000, tokens, np.int32),
-        tokens=["x"] * tokens,
-        phase=np.full(tokens, PROMPT, np.int8),
-        turn=np.zeros(tokens, np.int16),
-        role=np.ones(tokens, np.int8),
-        modality=(np.arange(tokens) // 500 % 2).astype(np.int8),
-        image_index=nowhere,
-        tile_index=nowhere,
-        is_thumbnail=np.zeros(tokens, bool),
-        patch_row=nowhere,
-        patch_col=nowhere,
-        patch_box=np.full((tokens, 4), np.nan, np.float32),
-        image_sizes=np.zeros((0, 2), np.int32),
-        moe_layers=np.arange(layers, dtype=np.int16),
-        num_experts=experts,
-        routed_experts=chosen,
-        routed_weights=gates,
-        router_logits=logits,
-        attention=None,
-        attention_layers=none.astype(np.int16),
-        query_index=none,
-        generated_index=none,
-        logprobs=none.astype(np.float32),
-        topk_ids=np.zeros((0, 0), np.int32),
-        topk_logprobs=np.zeros((0, 0), np.float32),
+    return Trace.of_routing(
+        chosen,
+        experts,
+        logits=logits,
+        token_ids=rng.integers(0, 1000, tokens),
+        role=np.ones(tokens),
+        modality=np.arange(tokens) // 500 % 2,
     )
 
 

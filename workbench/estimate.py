@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.config import TextConfig
-from workbench.layout import LAYOUT
-from workbench.options import ALL, CaptureError, CaptureOptions, numbers
+from workbench.layout import LAYOUT, numbers
+from workbench.options import ALL, CaptureError, CaptureOptions
 
 _WORDS = {
     "t": "tokens", "m": "MoE layers", "k": "experts a token", "e": "experts", "q": "rows", "a": "layers",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 PROMPT, GENERATED = 0, 1
@@ -80,3 +82,25 @@ def check_layout(arrays: dict[str, np.ndarray | None], sizes: dict[str, int]) ->
         values = arrays[name]
         if values.size and not (lowest <= values.min() and int(values.max()) < sizes[axis]):
             raise TraceError(f"{name} reaches from {values.min()} to {values.max()} of {sizes[axis]}")
+
+
+def numbers(name: str, asked: Sequence[int] | None, there: Sequence[int]) -> list[int]:
+    """Asked-for layer, head or token numbers in rising order; all that are there for None.
+
+    Raises:
+        ValueError: a number that is not there, twice the same, or none.
+    """
+    if asked is None:
+        return list(there)
+    try:
+        wanted = sorted(int(number) for number in asked)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is {asked!r}; expected whole numbers") from None
+    known = there if isinstance(there, range) else set(there)
+    strange = [number for number in wanted if number not in known]
+    if strange or len(set(wanted)) < len(wanted) or not wanted:
+        said = f"{there[0]} to {there[-1]}" if isinstance(there, range) and len(there) else f"{list(there)}"
+        raise ValueError(
+            f"{name} is {str(list(asked))[:80]}; expected different numbers, at least one, out of {said}"
+        )
+    return wanted

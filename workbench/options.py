@@ -123,25 +123,3 @@ def options_of(capture: CaptureOptions | str | Sequence[str] | None) -> CaptureO
     if len(kinds := [name for name in names if name.startswith("attention")]) > 1:
         raise ValueError(f"capture has {' and '.join(map(repr, kinds))}; expected one kind of attention")
     return CaptureOptions(**chosen)
-
-
-def numbers(name: str, asked: Sequence[int] | None, there: Sequence[int]) -> list[int]:
-    """Asked-for layer, head or token numbers in rising order; all that are there for None.
-
-    Raises:
-        ValueError: a number that is not there, twice the same, or none.
-    """
-    if asked is None:
-        return list(there)
-    try:
-        wanted = sorted(int(number) for number in asked)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} is {asked!r}; expected whole numbers") from None
-    known = there if isinstance(there, range) else set(there)
-    strange = [number for number in wanted if number not in known]
-    if strange or len(set(wanted)) < len(wanted) or not wanted:
-        said = f"{there[0]} to {there[-1]}" if isinstance(there, range) and len(there) else f"{list(there)}"
-        raise ValueError(
-            f"{name} is {str(list(asked))[:80]}; expected different numbers, at least one, out of {said}"
-        )
-    return wanted

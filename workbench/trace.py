@@ -8,6 +8,7 @@ captured, NaN a place without a picture.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,9 @@ from PIL import Image
 from workbench.layout import GENERATED, LAYOUT, NOT_CAPTURED, OPTIONAL, PROMPT, TraceError, check_layout
 
 if TYPE_CHECKING:
+    import pandas
+    import xarray
+
     from workbench.integrity import Integrity
     from workbench.view.widget import TraceWidget
 
@@ -151,6 +155,119 @@ class Trace:
         from workbench.trace_file import read
 
         return read(cls, path)
+
+    @classmethod
+    def of_routing(cls, experts: np.ndarray, num_experts: int, **parts: object) -> Trace:
+        """A trace that has nothing but routing, made by hand (see `workbench.bare.of_routing`).
+
+        `Trace.of_routing([[3], [1]], num_experts=4)`: two tokens, one layer. With `logits=`, `weights=`,
+        `token_ids=`, `tokens=`, `moe_layers=`, `prompt=` and columns such as `modality=` it has those too.
+        """
+        from workbench.bare import of_routing
+
+        return of_routing(cls, experts, num_experts, **parts)
+
+    @classmethod
+    def from_vllm(
+        cls, routed_experts: np.ndarray, token_ids: Sequence[int], num_experts: int, **parts: object
+    ) -> Trace:
+        """A trace of what vLLM returned with `enable_return_routed_experts`; what it does not tell is absent.
+
+        Args:
+            routed_experts: [tokens, layers, ranks], of prompt and answer or of the answer alone.
+            token_ids: of prompt and answer. num_experts: experts per layer.
+            parts: `prompt_routed_experts` where they come apart, `prompt` (its tokens), `moe_layers` (true
+                numbers; where the array has every decoder layer, these are taken), `tokens` (texts).
+
+        Raises:
+            TraceError: the array does not fit the tokens, the layers or the experts.
+        """
+        from workbench.engines import from_vllm
+
+        return from_vllm(cls, routed_experts, token_ids, num_experts, **parts)
+
+    @classmethod
+    def from_sglang(
+        cls,
+        routed_experts: str | bytes,
+        token_ids: Sequence[int],
+        num_experts: int,
+        moe_layers: Sequence[int],
+        **parts: object,
+    ) -> Trace:
+        """A trace of what SGLang returned with `return_routed_experts`; what it does not tell is absent.
+
+        Args:
+            routed_experts: base64 of int32 [tokens, layers, ranks]; the shared expert's slots are left out.
+            token_ids, num_experts, moe_layers: as for `from_vllm`.
+            parts: `layers` (how many the array has, if not the MoE layers alone), `top` (ranks), `prompt`,
+                `tokens`.
+
+        Raises:
+            TraceError: it is no base64, or does not fit the tokens, the layers or the experts.
+        """
+        from workbench.engines import from_sglang
+
+        return from_sglang(cls, routed_experts, token_ids, num_experts, moe_layers, **parts)
+
+    def to_vllm(self) -> np.ndarray:
+        """The experts as vLLM's `routed_experts`: int16 [tokens, MoE layers, ranks]; -1 is not captured."""
+        from workbench.engines import to_vllm
+
+        return to_vllm(self)
+
+    def to_sglang(self) -> str:
+        """The experts as SGLang's `routed_experts`: base64 of int32 [tokens, MoE layers, ranks].
+
+        As there, an answer's last token has no row. -1 is not captured, which SGLang does not know.
+        """
+        from workbench.engines import to_sglang
+
+        return to_sglang(self)
+
+    def to_pandas(
+        self, what: str = "tokens", layers: Sequence[int] | None = None, heads: Sequence[int] | None = None
+    ) -> pandas.DataFrame:
+        """A tidy table: "tokens", "routing", "router_logits", "attention", "probabilities" or "images".
+
+        What was not captured has no row. `layers` and `heads` (true numbers) choose some.
+
+        Raises:
+            ValueError: there is no such table; says the nearest.
+            TraceError: it was not captured, or would have more than 20 million rows.
+            ImportError: pandas is not installed.
+        """
+        from workbench.export import to_pandas
+
+        return to_pandas(self, what, layers, heads)
+
+    def to_csv(
+        self,
+        path: str | Path,
+        what: str = "tokens",
+        layers: Sequence[int] | None = None,
+        heads: Sequence[int] | None = None,
+    ) -> Path:
+        """Write one of the tables of `to_pandas` as UTF-8 CSV; a missing number is an empty cell."""
+        from workbench.export import to_csv
+
+        return to_csv(self, path, what, layers, heads)
+
+    def to_numpy(self) -> dict[str, np.ndarray]:
+        """Every array that is there, by name, and the tokens' texts; not copies."""
+        from workbench.export import to_numpy
+
+        return to_numpy(self)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """A Dataset with named dimensions and true layer, head and token numbers along them.
+
+        Raises:
+            ImportError: xarray is not installed.
+        """
+        from workbench.export import to_xarray
+
+        return to_xarray(self)
 
     def check(self) -> Integrity:
         """Whether this can be what happened (see `workbench.integrity.check`)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from model.config import TextConfig
 from workbench.integrity import rest, reweighted, routing
 from workbench.integrity.report import Integrity
@@ -26,13 +28,15 @@ def check(trace: Trace, config: TextConfig | None = None) -> Integrity:
         trace: any trace.
         config: of the model, to hold layer and expert counts to.
     """
-    flaws = [
-        *rest.provenance_flaws(trace),
-        *rest.token_flaws(trace),
-        *routing.routing_flaws(trace, config),
-        *rest.attention_flaws(trace),
-        *rest.logprob_flaws(trace),
-    ]
+    # a broken trace may hold anything, infinities too
+    with np.errstate(all="ignore"):
+        flaws = [
+            *rest.provenance_flaws(trace),
+            *rest.token_flaws(trace),
+            *routing.routing_flaws(trace, config),
+            *rest.attention_flaws(trace),
+            *rest.logprob_flaws(trace),
+        ]
     broken = {flaw.array for flaw in flaws}
     verified, unverified = [], {}
     if len(trace.moe_layers):

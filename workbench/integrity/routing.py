@@ -58,8 +58,7 @@ def _layers(trace: Trace, config: TextConfig | None) -> Iterator[Flaw]:
         yield Flaw("moe_layers", f"{layers.tolist()} are not layer numbers in rising order")
     if config is None or not len(layers):
         return
-    chosen = (trace.meta.get("capture") or {}).get("moe_layers")
-    if layers.tolist() != list(config.moe_layers if chosen is None else chosen):
+    if layers.tolist() != list(_chosen_layers(trace) or config.moe_layers):
         yield Flaw("moe_layers", f"{layers.tolist()}; the model has experts in {list(config.moe_layers)}")
     if trace.num_experts != config.num_local_experts:
         yield Flaw(
@@ -195,7 +194,8 @@ def _repeated(trace: Trace, seen: np.ndarray, marks: np.ndarray) -> Iterator[Fla
         ordered = np.sort(marks, axis=1)
         if (same := (ordered[:, 1:] == ordered[:, :-1]).any(1)).any():
             yield Flaw("router_logits", f"token {numbers[_first(same)]} has the same logits in two layers")
-    if trace.num_experts * marks.shape[1] >= ENOUGH_LOGITS:
+    # layers that see their own chunk alone may well be told the same twice
+    if trace.num_experts * marks.shape[1] >= ENOUGH_LOGITS and not _chosen_layers(trace):
         _, first, count = np.unique(marks, axis=0, return_index=True, return_counts=True)
         if (count > 1).any():
             token = numbers[first[count > 1].min()]
@@ -224,6 +224,13 @@ def _unfilled_ids(trace: Trace, seen: np.ndarray) -> Iterator[Flaw]:
         column = _first(same & ~zeros.all(0)[1:])
         layers = trace.moe_layers[column : column + 2].tolist()
         yield Flaw("routed_experts", f"layers {layers} send every token to the same experts", False)
+
+
+def _chosen_layers(trace: Trace) -> list[int]:
+    """The layers that were asked for; empty where all of them were."""
+    asked = trace.meta.get("capture")
+    layers = asked.get("moe_layers") if isinstance(asked, dict) else None
+    return layers if isinstance(layers, list) else []
 
 
 def _chosen_logits(trace: Trace) -> np.ndarray:

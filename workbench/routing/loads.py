@@ -132,6 +132,13 @@ def load(traces: Trace | Sequence[Trace] | Routed) -> Load:
 
 def _importance_variation(routed: Routed) -> Finding:
     """CV of summed gates; its chance level is that of as many tokens as the gates count for."""
+    if np.isnan(routed.gates).any():
+        # other engines return ids alone
+        unknown, places = np.full(len(routed.layers), np.nan), {"layer": routed.layers}
+        none = "unknown, as there are no gates"
+        return finding(
+            "CV of the importance", places, (unknown,) * 3, np.zeros((0, len(unknown))), none, len(routed)
+        )
     blocks = gate_sums(routed)
     gates = routed.gates.sum(-1)
     # Kish's effective number: a few large gates are few tokens

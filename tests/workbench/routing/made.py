@@ -1,10 +1,8 @@
 """Traces made by hand: routers whose truth is known, and routers that know nothing."""
 
 import numpy as np
-from PIL import Image
 
-from workbench.provenance import of_capture
-from workbench.trace import PROMPT, Trace
+from workbench.trace import Trace
 
 TEXT, PATCH = 0, 1
 
@@ -19,42 +17,15 @@ def trace_of(
     """A trace whose tokens went to `experts` [T, M] or [T, M, K]; without logits all gates are one half."""
     experts = np.asarray(experts)
     experts = experts[..., None] if experts.ndim == 2 else experts
-    tokens = len(experts)
-    minus = np.full(tokens, -1, np.int16)
-    gates = np.full(experts.shape, 0.5, np.float16)
-    if logits is not None:
-        chosen = np.take_along_axis(logits, np.clip(experts, 0, None).astype(int), -1)
-        gates = (1 / (1 + np.exp(-chosen.astype(np.float32)))).astype(np.float16)
-    given = {
-        "token_ids": np.arange(tokens, dtype=np.int32) % 7,
-        "turn": np.zeros(tokens, np.int16),
-        "role": np.ones(tokens, np.int8),
-        "modality": np.zeros(tokens, np.int8),
-        "is_thumbnail": np.zeros(tokens, bool),
-        "patch_box": np.full((tokens, 4), np.nan, np.float32),
-        "image_sizes": np.zeros((0, 2), np.int32),
-        **dict.fromkeys(("image_index", "tile_index", "patch_row", "patch_col"), minus),
-    } | columns
-    none = np.zeros(0, np.int32)
-    return Trace(
-        **given,
-        tokens=[str(token) for token in given["token_ids"]],
-        phase=np.full(tokens, PROMPT, np.int8),
-        moe_layers=np.arange(1, 2 * experts.shape[1], 2, dtype=np.int16),
-        num_experts=num_experts,
-        routed_experts=experts.astype(np.int16),
-        routed_weights=gates,
-        router_logits=None if logits is None else logits.astype(np.float16),
-        attention=None,
-        attention_layers=none.astype(np.int16),
-        query_index=none,
-        generated_index=none,
-        logprobs=none.astype(np.float32),
-        topk_ids=np.zeros((0, 0), np.int32),
-        topk_logprobs=np.zeros((0, 0), np.float32),
-        images=[Image.new("RGB", (8, 8)) for _ in given["image_sizes"]],
-        provenance=of_capture("by hand"),
-        meta=meta or {},
+    tokens, layers = experts.shape[:2]
+    return Trace.of_routing(
+        experts,
+        num_experts,
+        weights=np.full(experts.shape, 0.5) if logits is None else None,
+        logits=logits,
+        moe_layers=range(1, 2 * layers, 2),
+        meta=meta,
+        **{"token_ids": np.arange(tokens) % 7, "role": np.ones(tokens)} | columns,
     )
 
 
