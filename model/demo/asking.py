@@ -26,7 +26,7 @@ from model.sampling import SamplingParams
 BATCH = 16  # larger ones cost more in padding than they save
 _PARAMS = SamplingParams(max_tokens=64, top_logprobs=0)
 # answers of the other types are a few tokens: a batch ends with its longest
-_LONG = ("describe", "relation", "chat")
+_LONG = ("describe", "relation", "odd", "chat")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from model.demo.turns import Pointer, Turn
 def meant(contents: Sequence[Content], turn: Turn, pointer: Pointer) -> tuple[int, ...]:
     """What LABELS lists for what a word in a question means, -1 where that is not one thing."""
     if turn.kind == "odd":
-        ((image, thing),) = turn.meaning.things
+        image, thing = turn.meaning.image, 0
     elif len(pointer.things) > 1:
         return (-1,) * len(LABELS)
     else:

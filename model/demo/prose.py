@@ -30,7 +30,7 @@ How well it does each of these is measured below.
 
 ## What it does not do
 
-Anything else. It does not compare silently: of two things it names both before its verdict ("From left to
+Anything else. It does not compare silently: it names what it compares before its verdict ("From left to
 right: a red star and a blue circle. Yes."). It was never shown a photograph, knows no other words, shapes or
 languages, and answers other questions with nonsense or with its sentence about shapes in pictures. More than
 five pictures, more than four things in one, and pictures that come after the question were not trained. What

@@ -60,7 +60,7 @@ def speaks_against(turn: Turn, contents: Sequence[Content]) -> bool:
 def other_answers(turn: Turn, contents: Sequence[Content]) -> Iterator[str]:
     """What the answer would be if one of its things were of a pair that is never shown."""
     meaning = turn.meaning
-    if turn.kind not in ("colour", "shape", "describe", "relation", "same"):
+    if turn.kind not in ("colour", "shape", "describe", "relation", "same", "odd"):
         return
     for image, number in meaning.things:
         for other in _never_shown(contents[image].things[number]):

@@ -149,11 +149,12 @@ def answer_in_words(
     if meaning.answer == "describe":
         text, pointers = _listed(meaning, scenes, language)
         return _capital(text) + language.full_stop, pointers
-    if meaning.kind in ("relation", "same"):
+    if meaning.kind in ("relation", "same", "odd") and meaning.things:
         # what is compared comes before the verdict: a small model cannot compare silently
         before = f"{language.answers[meaning.way]} " if meaning.kind == "relation" else ""
         text, pointers = _listed(meaning, scenes, language, before)
-        return f"{_capital(text)}{language.full_stop} {language.answers[meaning.answer]}", pointers
+        verdict = language.answers[meaning.answer].format(n=meaning.number)
+        return f"{_capital(text)}{language.full_stop} {verdict}", pointers
     text, spans = "", []
     for literal, slot, form in _pieces(language.answers[meaning.answer]):
         text += literal

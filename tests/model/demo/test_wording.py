@@ -57,7 +57,7 @@ def answer(meaning, scenes, tongue) -> str:
         values = (tongue.phrase(thing.shape, thing.colour, None, attribute) for thing in things)
         text = tongue.separators[1].join(values)
         return text[0].upper() + text[1:] + f"{tongue.full_stop} {verdict}"
-    if meaning.answer != "describe" and meaning.kind != "relation":
+    if meaning.answer != "describe" and meaning.kind not in ("relation", "odd"):
         text = tongue.answers[meaning.answer].format(thing=tongue.named(*meaning.said), n=meaning.number)
         return text[0].upper() + text[1:]
     *first, last = (
@@ -68,7 +68,9 @@ def answer(meaning, scenes, tongue) -> str:
     if meaning.kind == "relation":
         text = f"{tongue.answers[meaning.way]} {text}"
     text = text[0].upper() + text[1:] + tongue.full_stop
-    return f"{text} {verdict}" if meaning.kind == "relation" else text
+    if meaning.answer == "describe":
+        return text
+    return f"{text} {verdict.format(n=meaning.number)}"
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +149,7 @@ def test_a_pictures_number_speaks_of_everything_in_the_picture(code, meanings):
 def test_a_list_of_things_marks_every_thing_by_its_name(code, meanings):
     tongue, rng = language(code), np.random.default_rng(2)
     for meaning, scenes in meanings:
-        if meaning.kind in ("describe", "relation"):
+        if meaning.kind in ("describe", "relation", "odd"):
             turn = word(rng, meaning, scenes, tongue, "train")
             assert [pointer.things for pointer in turn.pointers] == [(place,) for place in meaning.things]
             for pointer, (image, index) in zip(turn.pointers, meaning.things, strict=True):
