@@ -101,17 +101,7 @@ def faithfulness(
     case = Case.of(session, asked)
     if steps < 1 or orders < 2:
         raise GroundingError(f"steps is {steps} and orders {orders}; expected 1 or more, and 2 or more")
-    if not np.array_equal(found.patches.sizes, case.patches.sizes):
-        raise GroundingError("the map is not of this conversation's pictures")
-    word = _word_of(case, found)
-    if where not in ("pixels", "tokens"):
-        raise GroundingError(f"where is {where!r}; expected 'pixels' or 'tokens'")
-    if where == "pixels":
-        side = case.llama.config.vision.tokens_per_side
-        sizes = [image.size for image in case.inputs.images]
-        found = found if (found.patches.token < 0).all() else found.onto(Patches.cells(sizes, side, side))
-    elif not np.array_equal(found.patches.token, case.patches.token):
-        raise GroundingError("a map over cells is of no tokens; ask where='pixels'")
+    found, word = _fitting(case, found, where), _word_of(case, found)
     places = np.flatnonzero(found.kept)
     rng = np.random.default_rng((seed, 41))
     # equal numbers have no order: one is drawn
@@ -129,20 +119,23 @@ def faithfulness(
     curves = probabilities.reshape(gone.shape[:3])
     shares = counts / len(places)
     areas = ((curves[..., 1:] + curves[..., :-1]) / 2 * np.diff(shares)).sum(-1)
-    deletes, inserts = _gain(-areas[0]), _gain(areas[1])
-    (deletion, insertion), (random_deletion, random_insertion) = curves[:, 0], curves[:, 1:]
-    return Faithfulness(
-        word.text,
-        where,
-        shares,
-        deletion,
-        insertion,
-        random_deletion,
-        random_insertion,
-        deletes,
-        inserts,
-        cost,
-    )
+    gains = _gain(-areas[0]), _gain(areas[1])
+    return Faithfulness(word.text, where, shares, *curves[:, 0], *curves[:, 1:], *gains, cost)
+
+
+def _fitting(case: Case, found: PatchMap, where: Where) -> PatchMap:
+    """The map over what is taken away: equal cells of the pictures, or the tokens of the patches."""
+    if not np.array_equal(found.patches.sizes, case.patches.sizes):
+        raise GroundingError("the map is not of this conversation's pictures")
+    if where not in ("pixels", "tokens"):
+        raise GroundingError(f"where is {where!r}; expected 'pixels' or 'tokens'")
+    if where == "pixels":
+        side, sizes = case.llama.config.vision.tokens_per_side, found.patches.sizes
+        cells_already = bool((found.patches.token < 0).all())
+        return found if cells_already else found.onto(Patches.cells(sizes, side, side))
+    if not np.array_equal(found.patches.token, case.patches.token):
+        raise GroundingError("a map over cells is of no tokens; ask where='pixels'")
+    return found
 
 
 @dataclass(frozen=True, eq=False)

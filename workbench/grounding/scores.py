@@ -132,19 +132,17 @@ def score(
         return {metric: np.asarray([row[metric] for row in rows]) for metric in METRICS}
 
     rng = np.random.default_rng((seed, 31))
-    shuffled = [table([_shuffled(rng, one) for one in maps]) for _ in range(DRAWS)]
-    chance = {metric: np.mean([draw[metric] for draw in shuffled], 0) for metric in METRICS}
+    draws = [table([_shuffled(rng, one) for one in maps]) for _ in range(DRAWS)]
+    chance = {metric: np.mean([draw[metric] for draw in draws], 0) for metric in METRICS}
     centre = [replace(one, scores=centre_blob(one.patches)) for one in maps]
     blind = {"centre": centre, "mean_map": mean_maps(maps, groups)} | others
     own, rest = table(maps), {name: table(some) for name, some in blind.items()}
     labels = [groups[number] for number in asked]
-    found = {
-        metric: _summed_up(
-            metric, own[metric], chance[metric], {name: t[metric] for name, t in rest.items()}, labels
-        )
-        for metric in METRICS
-        if not np.isnan(own[metric]).all()
-    }
+    found = {}
+    for metric in METRICS:
+        if not np.isnan(own[metric]).all():
+            beside = {name: other[metric] for name, other in rest.items()}
+            found[metric] = _summed_up(metric, own[metric], chance[metric], beside, labels)
     return Scores(region, found, own)
 
 
