@@ -17,7 +17,7 @@ from model.hooks import ALL_ROWS, Hook, attached
 from model.llama4 import Llama4
 from model.processor import Inputs, Processor, Spans
 from workbench.edits import Edit
-from workbench.interventions.forced import edited, forced_hidden
+from workbench.interventions.forced import divergence, edited, forced_hidden
 from workbench.interventions.tokens import ALL, Rows, Tokens
 from workbench.lens import LensError, LogitLens
 from workbench.run import Messages
@@ -189,7 +189,7 @@ def _read(
             told = {
                 "ids": best.indices,
                 "probs": best.values.exp(),
-                "kl": (final.double().exp() * (final.double() - own.double())).nan_to_num(nan=0.0).sum(-1),
+                "kl": divergence(final, own),
                 "ranks": ranks,
                 "values": values.exp(),
             }

@@ -16,7 +16,7 @@ from workbench.capture import CaptureOptions
 from workbench.edits import Edit, EditError
 from workbench.interventions.changes import NothingChangedError
 from workbench.interventions.controls import Setting, controls
-from workbench.interventions.forced import answer_logprobs, features_of
+from workbench.interventions.forced import answer_logprobs, divergence, features_of
 from workbench.interventions.side_by_side import page
 from workbench.routing.findings import UPPER, frame, rank
 from workbench.run import Messages, Reply
@@ -199,18 +199,9 @@ def ab(
     answer = torch.from_numpy(a.trace.token_ids[a.trace.generated_index]).long()
     # in the engine's turn, so that no other answer is being written under these edits
     measured = session.in_turn(lambda: _measured(session, inputs, answer, [edits, *given]))
-    return Comparison(
-        a=a,
-        b=b,
-        edits=edits,
-        kl=measured[0, 0],
-        delta_logprob=measured[0, 1],
-        control_kl=measured[1:, 0],
-        control_delta_logprob=measured[1:, 1],
-        controls=tuple(map(tuple, given)),
-        matched=matched,
-        sampling=sampling,
-    )
+    (kl, delta), (control_kl, control_delta) = measured[0], measured[1:].swapaxes(0, 1)
+    found = (kl, delta, control_kl, control_delta, tuple(map(tuple, given)), matched, sampling)
+    return Comparison(a, b, edits, *found)
 
 
 def _measured(
@@ -237,15 +228,15 @@ def compared(plain: Tensor, edited: Tensor, answer: Tensor) -> np.ndarray:
 
     Args:
         plain, edited: log-probabilities float32 [G, V]. answer: [G] the tokens.
+
+    Raises:
+        EditError: what the edited model gives is not a number.
     """
+    if bool(edited.isnan().any()):
+        raise EditError("under the edits the model gives probabilities that are not numbers")
     place = answer.to(plain.device)[:, None]
-    kl = torch.stack(
-        [
-            # a row at a time in double precision: differences of nearly equal numbers
-            (row.double().exp() * (row.double() - other.double())).nan_to_num(nan=0.0).sum()
-            for row, other in zip(plain, edited, strict=True)
-        ]
-    )
+    # a row at a time in double precision: differences of nearly equal numbers
+    kl = torch.stack([divergence(*rows) for rows in zip(plain, edited, strict=True)])
     delta = (edited.gather(1, place) - plain.gather(1, place))[:, 0].double()
     return torch.stack([kl.clamp(min=0), delta]).cpu().numpy()
 

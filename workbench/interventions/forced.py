@@ -68,6 +68,12 @@ def answer_logprobs(
     return torch.log_softmax(torch.cat(logits, 1)[0, :-1].float(), -1)
 
 
+def divergence(p: Tensor, q: Tensor) -> Tensor:
+    """KL(p || q) in nats, float64 [...], of log-probabilities [..., V]; what p never says counts nothing."""
+    p, q = p.double(), q.double()
+    return torch.where(p > -torch.inf, p.exp() * (p - q), 0).sum(-1)
+
+
 @torch.no_grad()
 def features_of(llama: Llama4, inputs: Inputs) -> Tensor | None:
     """The pictures' vectors, made once for many passes; None without pictures."""

@@ -24,6 +24,8 @@ from workbench.interventions import (
     ab,
     answer_logprobs,
 )
+from workbench.interventions.compare import compared
+from workbench.interventions.forced import divergence
 
 SIX = SamplingParams(max_tokens=6)
 
@@ -95,6 +97,18 @@ def test_an_edit_that_changes_nothing_has_no_effect_at_all(session):
     assert result.a.trace.token_ids.tolist() == result.b.trace.token_ids.tolist()
     assert result.a.trace.logprobs.tolist() == result.b.trace.logprobs.tolist()
     assert result.effect.p == 1 and result.matched == "as given"
+
+
+def test_probabilities_that_are_no_numbers_are_an_error_and_not_a_small_effect():
+    good, bad = torch.tensor([[0.5, 0.5]]).log(), torch.full((1, 2), float("nan"))
+    with pytest.raises(EditError, match="not numbers"):
+        compared(good, bad, torch.tensor([0]))
+
+
+def test_what_a_model_never_says_counts_nothing_in_a_divergence():
+    p, q = torch.tensor([0.5, 0.5, 0.0]).log(), torch.tensor([0.25, 0.5, 0.25]).log()
+    assert float(divergence(p, q)) == pytest.approx(0.5 * np.log(2))
+    assert float(divergence(q, p)) == np.inf
 
 
 def test_both_answers_are_drawn_with_one_seed(session):
