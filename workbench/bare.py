@@ -50,18 +50,13 @@ def of_routing(
         logits: [T, M, E]. moe_layers: [M] true layer numbers; 0, 1, 2, ... by default.
         token_ids: [T]; counted by default. tokens: [T] display text; the ids by default.
         prompt: how many tokens are the prompt's, the others being generated; all by default.
-        source: who chose the experts, for the provenance. meta: as in `Trace`.
-        columns: turn, role, modality, places in pictures and image_sizes, as in `Trace`.
+        source: who chose the experts, for the provenance. meta, columns (turn, role, modality, places in
+            pictures, image_sizes): as in `Trace`.
 
     Raises:
         TraceError: something does not fit; names it.
     """
-    experts = _whole("experts", experts)
-    experts = experts[..., None] if experts.ndim == 2 else experts
-    if experts.ndim != 3:
-        raise TraceError(f"experts is {experts.shape}; expected [tokens, layers] or [tokens, layers, ranks]")
-    if experts.size and not (experts.min() >= NOT_CAPTURED and experts.max() < num_experts < 2**15):
-        raise TraceError(f"experts reach from {experts.min()} to {experts.max()} of {num_experts}")
+    experts = _checked(experts, num_experts)
     count, layers = experts.shape[:2]
     ids = np.arange(count) if token_ids is None else _whole("token_ids", token_ids)
     if strange := columns.keys() - _NOTHING.keys() - {"image_sizes"}:
@@ -70,15 +65,15 @@ def of_routing(
     new = 0 if prompt is None else count - prompt
     if not 0 <= new <= count or len(ids) != count:
         raise TraceError(f"{len(ids)} token ids, {prompt} of them the prompt's, for {count} rows of experts")
-    for name, value in _NOTHING.items():
-        given.setdefault(name, np.full((count, 4) if name == "patch_box" else count, value))
-    arrays = given | {
+    shapes = {"patch_box": (count, 4)}
+    nothing = {name: np.full(shapes.get(name, count), value) for name, value in _NOTHING.items()}
+    arrays = nothing | given | {
         "token_ids": ids,
         "phase": np.repeat([PROMPT, GENERATED], [count - new, new]),
         "moe_layers": np.arange(layers) if moe_layers is None else moe_layers,
         "routed_experts": experts,
         "routed_weights": _gates(experts, weights, logits),
-        "attention_layers": (), "attention_heads": (), "query_index": (),
+        **dict.fromkeys(("attention_layers", "attention_heads", "query_index"), ()),
         "generated_index": np.arange(count - new, count),
         "logprobs": np.full(new, np.nan),
         "topk_ids": np.zeros((new, 0)), "topk_logprobs": np.zeros((new, 0)),
@@ -91,8 +86,19 @@ def of_routing(
         attention=None,
         images=[Image.new("RGB", (8, 8), "#888888") for _ in given["image_sizes"]],
         provenance=_provenance(source, weights is not None, logits is not None, token_ids is not None, new),
-        meta=dict(meta or {}),
+        meta=meta or {},
     )
+
+
+def _checked(experts: np.ndarray, num_experts: int) -> np.ndarray:
+    """Experts as [T, M, K]."""
+    experts = _whole("experts", experts)
+    experts = experts[..., None] if experts.ndim == 2 else experts
+    if experts.ndim != 3:
+        raise TraceError(f"experts is {experts.shape}; expected [tokens, layers] or [tokens, layers, ranks]")
+    if experts.size and not (experts.min() >= NOT_CAPTURED and experts.max() < num_experts < 2**15):
+        raise TraceError(f"experts reach from {experts.min()} to {experts.max()} of {num_experts}")
+    return experts
 
 
 def _gates(experts: np.ndarray, weights: np.ndarray | None, logits: np.ndarray | None) -> np.ndarray:
