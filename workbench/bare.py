@@ -50,8 +50,7 @@ def of_routing(
         logits: [T, M, E]. moe_layers: [M] true layer numbers; 0, 1, 2, ... by default.
         token_ids: [T]; counted by default. tokens: [T] display text; the ids by default.
         prompt: how many tokens are the prompt's, the others being generated; all by default.
-        source: who chose the experts, for the provenance. meta, columns (turn, role, modality, places in
-            pictures, image_sizes): as in `Trace`.
+        source: who chose the experts. meta, columns (turn, role, image_sizes, ...): as in `Trace`.
 
     Raises:
         TraceError: something does not fit; names it.
@@ -65,8 +64,8 @@ def of_routing(
     new = 0 if prompt is None else count - prompt
     if not 0 <= new <= count or len(ids) != count:
         raise TraceError(f"{len(ids)} token ids, {prompt} of them the prompt's, for {count} rows of experts")
-    shapes = {"patch_box": (count, 4)}
-    nothing = {name: np.full(shapes.get(name, count), value) for name, value in _NOTHING.items()}
+    nothing = {name: np.full(count, value) for name, value in _NOTHING.items()}
+    nothing["patch_box"] = np.full((count, 4), np.nan)
     arrays = nothing | given | {
         "token_ids": ids,
         "phase": np.repeat([PROMPT, GENERATED], [count - new, new]),
