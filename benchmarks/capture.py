@@ -94,6 +94,15 @@ def _peak(mode: str, tokens: int) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def _save_text_part(session: wb.Session, folder: str) -> None:
+    """The demo model without its vision tower, which TransformerLens would need torchvision for."""
+    from transformers import Llama4ForCausalLM
+
+    text = Llama4ForCausalLM.from_pretrained(checkpoint.DEMO_WEIGHTS, dtype=torch.float32)
+    text.save_pretrained(folder)
+    session.processor.tokenizer.save(folder)
+
+
 def against_transformer_lens(rounds: int, tokens: int) -> dict | None:
     """Seconds for a whole answer with routing and last-row attention, ours and theirs; None without them.
 
@@ -103,16 +112,12 @@ def against_transformer_lens(rounds: int, tokens: int) -> dict | None:
         from transformer_lens.model_bridge import TransformerBridge
     except ImportError:
         return None
-    from transformers import Llama4ForCausalLM
-
     session = wb.load("demo", dtype=torch.float32, device="cpu")
     messages = [{"role": "user", "content": _TEXT}]
     prompt = session.processor(messages).token_ids[None]
     stops = torch.tensor(session.processor.tokenizer.stop_ids)
     with tempfile.TemporaryDirectory() as folder:
-        text = Llama4ForCausalLM.from_pretrained(checkpoint.DEMO_WEIGHTS, dtype=torch.float32)
-        text.save_pretrained(folder)
-        session.processor.tokenizer.save(folder)
+        _save_text_part(session, folder)
         bridge = TransformerBridge.boot_transformers(folder, device="cpu", dtype=torch.float32)
     said: dict[str, list[int]] = {}
 

@@ -15,7 +15,7 @@ def test_the_examples_in_the_readme_run(tmp_path, monkeypatch, capsys):
     for example in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL):
         exec(compile(example, "README.md", "exec"), {"__name__": "readme"})
     assert capsys.readouterr().out
-    assert {path.suffix for path in tmp_path.iterdir()} == {".html", ".safetensors"}
+    assert {path.suffix for path in tmp_path.iterdir()} == {".html", ".png", ".safetensors"}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

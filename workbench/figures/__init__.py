@@ -3,7 +3,7 @@
 Readable in black and white and for colour-blind eyes, with the chance level drawn in.
 """
 
-from workbench.figures import routing  # noqa: F401 (its figures become known to `draw`)
+from workbench.figures import grounding, inside, routing  # noqa: F401 (their figures become known to `draw`)
 from workbench.figures.draw import draw
 from workbench.figures.plot import FORMATS, Plot
 

@@ -10,12 +10,12 @@ from workbench.routing.findings import Finding
 
 
 @singledispatch
-def draw(answer: object) -> Plot:
+def draw(answer: object, **given: object) -> Plot:
     """The figure of an answer, with the chance level drawn in.
 
     answer: what a function of `workbench.routing`, `workbench.grounding`, `workbench.logit_lens` or
     `workbench.interventions` gave. The result is a matplotlib figure; `.save("name.svg")` writes it as
-    .svg, .png or .pdf, and a notebook shows it.
+    .svg, .png or .pdf, and a notebook shows it. Maps take `images=`, the pictures to draw them on.
 
     Raises:
         TypeError: there is no figure for such an answer.

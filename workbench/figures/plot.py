@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,16 +91,22 @@ def panels(rows: int, columns: int = 1, size: tuple[float, float] = (6.4, 2.6)) 
     return figure, list(axes.flatten())
 
 
-def legend_below(axes: Axes) -> None:
+def legend_below(axes: Axes, columns: int = 3) -> None:
     """A legend under the axis' label, so that panels above each other stay equally wide."""
     under = ScaledTranslation(0, -34 / 72, axes.figure.dpi_scale_trans)
     axes.legend(
         loc="upper left",
         bbox_to_anchor=(0, 0),
         bbox_transform=axes.transAxes + under,
-        ncols=3,
+        ncols=columns,
         borderaxespad=0,
     )
+
+
+def headline(figure: Figure, text: str) -> None:
+    """A title over all panels, in as many lines as it needs."""
+    lines = textwrap.wrap(plain(text), int(14 * figure.get_size_inches()[0]))
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=10)
 
 
 def plain(text: str) -> str:
