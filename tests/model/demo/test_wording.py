@@ -22,7 +22,9 @@ def bare(text: str) -> str:
 
 def polite(text: str, tongue) -> set[str]:
     """The bare text, and with every polite word before or behind it."""
-    behind = {bare(bare(text) + after) for after in tongue.after}
+    # a word behind a digit stands apart even where words are written together
+    gap = " " if bare(text)[-1:].isdigit() else ""
+    behind = {bare(bare(text) + space + after) for after in tongue.after for space in ("", gap)}
     return {bare(text), *behind, *(bare(before + text.removeprefix("¿")) for before in tongue.before),
             *(bare(before + text) for before in tongue.before)}  # fmt: skip
 

@@ -114,12 +114,12 @@ def test_paths_of_one_and_the_same_expert_hold_no_order():
 
 def test_margin_and_preference_are_those_of_the_logits():
     logits = np.tile([4.0, 1.5, 1.0, -2.0], (64, 2, 1))
-    found = routing.preference(trace_of(np.zeros((64, 2)), logits=logits))
+    found = routing.preference(trace_of(np.zeros((64, 2), int), logits=logits))
     assert (found.margin.value == 2.5).all()
     share = np.exp(logits[0, 0]) / np.exp(logits[0, 0]).sum()
     assert found.entropy.value == pytest.approx(-(share * np.log(share)).sum() / np.log(4), abs=1e-3)
     assert (found.margins == 2.5).all()
-    flat = routing.preference(trace_of(np.zeros((64, 2)), logits=np.zeros((64, 2, 4))))
+    flat = routing.preference(trace_of(np.zeros((64, 2), int), logits=np.zeros((64, 2, 4))))
     assert (flat.entropy.value == 1).all() and not flat.margin.value.any()
 
 
