@@ -18,8 +18,8 @@ from workbench.grounding.maps import PatchMap
 from workbench.grounding.occlusion import Where, batch_bytes, log_probabilities, without
 from workbench.grounding.passes import BATCH, GIB, Asked, Case, Cost
 from workbench.grounding.patches import GroundingError, Patches
-from workbench.grounding.ranks import spearman
 from workbench.grounding.words import Word
+from workbench.ranks import spearman
 from workbench.routing.findings import student
 from workbench.session import Session
 

@@ -18,8 +18,8 @@ import numpy as np
 from workbench.grounding.blind import centre_blob, mean_maps
 from workbench.grounding.maps import PatchMap
 from workbench.grounding.patches import GroundingError, Patches
-from workbench.grounding.ranks import auroc
 from workbench.grounding.truth import TOGETHER, Look, Truth, look_at
+from workbench.ranks import auroc
 from workbench.routing.findings import around, frame
 
 if TYPE_CHECKING:

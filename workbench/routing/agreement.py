@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.ranks import auroc
 from workbench.routing.findings import LOWER, UPPER, Finding, RoutingError, around, finding, frame
 from workbench.routing.nulls import TURNED, turns
 from workbench.routing.preference import block_means
@@ -163,27 +164,17 @@ def _compare(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return common < top, common / (2 * top - common)
 
 
-def auroc(values: np.ndarray, hit: np.ndarray) -> float:
-    """The probability that a value that hit is smaller than one that did not, ties counting half."""
-    if hit.all() or not hit.any():
-        return np.nan
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    middle = np.cumsum(count) - (count - 1) / 2  # mean rank of equal values, from 1
-    hits, others = hit.sum(), (~hit).sum()
-    return float(1 - (middle[place][hit].sum() - hits * (hits + 1) / 2) / (hits * others))
-
-
 def _margin_tells(one: Routed, differs: np.ndarray) -> Finding:
     pairs = list(zip(one.margin, differs, strict=True))
-    value = np.array([auroc(margin, flipped) for margin, flipped in pairs])
+    value = np.array([auroc(-margin, flipped) for margin, flipped in pairs])
     draws = [
-        [auroc(margin, flipped[order]) for margin, flipped in pairs]
+        [auroc(-margin, flipped[order]) for margin, flipped in pairs]
         for order in turns(one, one.experts.size * 40, 9)
     ]
     low, high = np.zeros_like(value), np.ones_like(value)
     if one.blocks > 1:
         without = [
-            [auroc(margin[kept], flipped[kept]) for margin, flipped in pairs]
+            [auroc(-margin[kept], flipped[kept]) for margin, flipped in pairs]
             for kept in (one.block != block for block in range(one.blocks))
         ]
         low, high = around(value, np.array(without), 0.0, 1.0)

@@ -7,8 +7,8 @@ import pytest
 
 from workbench import grounding
 from workbench.grounding import GroundingError, Patches, PatchMap, Truth
-from workbench.grounding.ranks import auroc, ranks, spearman
 from workbench.grounding.scores import METRICS, otsu
+from workbench.ranks import auroc, ranks, spearman
 
 CELLS = Patches.cells([(40, 40)], 4, 4)
 CORNER = Truth({0: [(0, 0, 20, 10)]})  # the first two cells
