@@ -41,7 +41,8 @@ class HookPoint(nn.Module):
     def __init__(self, letters: str) -> None:
         super().__init__()
         # what each axis is: B batch, T tokens (queries), S keys, H heads, G key/value heads, D head width,
-        # M model width, E experts, K experts per token, V vocabulary, N tiles, P patches of a tile
+        # M model width, E experts, K experts per token, V vocabulary, N tiles, P patches of a tile, C colour
+        # channels, X pixels of a tile's side
         self.letters = letters
         self.name = ""
         self.hooks: list[Hook] = []

@@ -96,6 +96,7 @@ class VisionTower(nn.Module):
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         self.config = config
+        self.hook_pixels = HookPoint("NCXX")
         width, patches = config.hidden_size, config.patches_per_side**2
         self.patch_embedding = nn.Linear(config.num_channels * config.patch_size**2, width, bias=False)
         self.class_embedding = nn.Parameter(torch.empty(width))
@@ -117,7 +118,8 @@ class VisionTower(nn.Module):
             sides = ", ".join(map(str, expected))
             raise ValueError(f"pixel_values is {tuple(pixel_values.shape)}; expected [tiles, {sides}]")
         # unfold orders a patch channel by channel, patches row by row
-        patches = F.unfold(pixel_values, config.patch_size, stride=config.patch_size).transpose(1, 2)
+        pixels = self.hook_pixels(pixel_values)
+        patches = F.unfold(pixels, config.patch_size, stride=config.patch_size).transpose(1, 2)
         x = self.patch_embedding(patches)
         x = torch.cat([x, self.class_embedding.expand(len(x), 1, -1)], dim=1) + self.positional_embedding_vlm
         x = self.layernorm_pre(x)

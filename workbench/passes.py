@@ -208,6 +208,7 @@ def _shape(llama: Llama4, point: HookPoint, inputs: Inputs) -> list[int]:
     if vision is not None:
         tiles = 0 if inputs.pixel_values is None else len(inputs.pixel_values)
         sizes |= {"N": tiles, "P": vision.tokens_per_tile, "W": vision.hidden_size}
+        sizes |= {"C": vision.num_channels, "X": vision.image_size}
         if point.name.startswith("vision."):
             sizes |= {"P": vision.patches_per_side**2 + 1, "H": vision.num_attention_heads}
     return [sizes[letter] for letter in point.letters]

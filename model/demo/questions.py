@@ -9,7 +9,8 @@ Convention for answers: one short phrase in the language of the question; number
 question has one right answer (`meanings`). Without a number the question is about the only picture. A
 description names things from left to right. What compares things names them before the verdict, in the
 direction or order of the question: "From left to right: a red star and a blue circle. Yes.", "Red and blue.
-No.", "A red star, a red star and a blue star. Image 3.". To a question about a thing that is not there the answer is "There is none.".
+No.", "A red star, a red star and a blue star. Image 3.". To a question about a thing that is not there the
+answer is "There is none.".
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def sizes(name: str, llama) -> dict[str, int]:
         "B": BATCH, "T": TOKENS, "S": TOKENS, "R": BATCH * TOKENS, "M": text.hidden_size,
         "V": text.vocab_size, "H": text.num_attention_heads, "G": text.num_key_value_heads,
         "D": text.head_dim, "E": text.num_local_experts, "K": text.num_experts_per_tok, "N": TILES,
-        "P": vision.tokens_per_tile,
+        "P": vision.tokens_per_tile, "C": vision.num_channels, "X": vision.image_size,
         "F": text.intermediate_size_mlp if ".mlp." in name else text.intermediate_size,
     }  # fmt: skip
     if name.startswith("vision."):

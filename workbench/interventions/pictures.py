@@ -9,7 +9,7 @@ N tiles, S pixels of a tile's side
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,19 +125,15 @@ def _pixels_changed(
     changed: list[bool] = []
     covered = torch.from_numpy(region.covered)[:, None]
 
-    def before_tower(module: torch.nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        pixels = args[0].clone()
+    def change(pixels: Tensor) -> Tensor:
+        new = pixels.clone()
         mine = slice(region.first, region.first + len(covered))
         tiles = pixels[mine]
-        new = torch.where(covered.to(pixels.device), paint(tiles.float()).to(pixels.dtype), tiles)
-        changed.append(float((new - tiles).abs().max()) > _INVISIBLE)
-        pixels[mine] = new
-        return (pixels, *args[1:])
+        new[mine] = torch.where(covered.to(pixels.device), paint(tiles.float()).to(pixels.dtype), tiles)
+        changed.append(float((new[mine] - tiles).abs().max()) > _INVISIBLE)
+        return new
 
-    with ExitStack() as stack:
-        stack.callback(llama.vision.register_forward_pre_hook(before_tower).remove)
-        # the tower has no point for its input; who asks which points are edited finds it at its output
-        stack.enter_context(replaced(llama.hook_point("hook_image_embed"), lambda value: value))
+    with replaced(llama.hook_point("vision.hook_pixels"), change):
         yield
     _check_changed(edit, changed)
 

@@ -1,7 +1,6 @@
 """Pictures hidden and blurred: the pixels that are meant, in every copy, and no others."""
 
 import json
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -27,21 +26,11 @@ def inputs(plant):
     return question(plant[1], picture(1, 28, 20), picture())
 
 
-@contextmanager
-def tower_input(llama):
-    """What reaches the tower while the block runs."""
-    seen = []
-    handle = llama.vision.register_forward_pre_hook(lambda module, args: seen.append(args[0].clone()))
-    try:
-        yield seen
-    finally:
-        handle.remove()
-
-
 def pixels_under(llama, inputs, *edits):
-    with edited(llama, inputs, edits), tower_input(llama) as seen, torch.no_grad():
+    point = llama.hook_point("vision.hook_pixels")
+    with edited(llama, inputs, edits), recorded(point) as kept, torch.no_grad():
         llama(inputs.token_ids[None], inputs.pixel_values)
-    return seen[0]
+    return kept[point.name]
 
 
 def test_a_box_is_hidden_in_every_copy_and_nothing_beside_it(loaded):
@@ -184,7 +173,7 @@ def test_what_cannot_be_hidden_is_refused(loaded, inputs):
         edited(llama, inputs, [HidePatches(0)]),
     ):
         pass
-    assert not llama.vision._forward_pre_hooks and not any(p.watched for p in llama.hook_points.values())
+    assert not any(p.watched for p in llama.hook_points.values())
 
 
 def test_a_picture_edit_says_what_it_is():
