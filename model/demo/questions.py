@@ -32,7 +32,7 @@ KINDS = (*ASKERS, "chat")
 SHARES = {
     "colour": 0.09, "shape": 0.10, "size": 0.06, "count": 0.13, "position": 0.08, "relation": 0.20,
     "which": 0.09, "same": 0.10, "odd": 0.12, "digit": 0.12, "describe": 0.10, "exist": 0.07, "none": 0.05,
-    "chat": 0.02,
+    "chat": 0.07,
 }  # fmt: skip
 _FOLLOWED = ("colour", "shape", "size", "count", "position", "digit", "describe", "exist")
 _ELSEWHERE = ("colour", "shape", "size", "count", "position", "exist", "digit", "describe")
