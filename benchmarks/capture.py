@@ -21,15 +21,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 import workbench as wb
-from benchmarks.core import machine, middle, pictures, take_turns
-from model import checkpoint, replaced
+from benchmarks.core import endless, machine, middle, pictures, take_turns
+from model import checkpoint
 
 MODES = {
     "no capture": wb.CaptureOptions(routing=False, attention=False),
@@ -40,15 +40,6 @@ MODES = {
 PEER = "TransformerLens"
 # words that the demo model knows, as long as a chat about two pictures
 _TEXT = "Which shapes and which colours can you name, and in which languages can you answer me? " * 10
-
-
-@contextmanager
-def endless(session: wb.Session) -> Iterator[None]:
-    """While the block runs, no answer ends by itself: a few words could not be timed."""
-    stops = torch.tensor(session.processor.tokenizer.stop_ids, device=session.llama.device)
-    point = session.llama.hook_point("unembed.hook_logits")
-    with replaced(point, lambda logits: logits.index_fill(-1, stops, -torch.inf)):
-        yield
 
 
 def answer(session: wb.Session, options: wb.CaptureOptions, tokens: int) -> wb.Trace:

@@ -18,7 +18,8 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -211,7 +212,6 @@ def demo(rounds: int, device: torch.device, tokens: int = 100) -> Comparison | N
     if not (checkpoint.DEMO_WEIGHTS / checkpoint.SINGLE).is_file():
         return None
     session = wb.load("demo", device=device)
-    stops = torch.tensor(session.processor.tokenizer.stop_ids, device=device)
     watched = {
         "no capture": wb.CaptureOptions(routing=False, attention=False),
         "routing": wb.CaptureOptions(attention=False),
@@ -222,14 +222,20 @@ def demo(rounds: int, device: torch.device, tokens: int = 100) -> Comparison | N
         reply = session.chat("What is in image 2?", images=pictures(), max_tokens=tokens, capture=options)
         return 1 / reply.trace.meta["tokens_per_second"]
 
-    # its answers are a few words: to be timed they are kept from ending
-    with replaced(
-        session.llama.hook_point("unembed.hook_logits"), lambda x: x.index_fill(-1, stops, -torch.inf)
-    ):
+    with endless(session):
         candidates = {name: lambda options=options: answer(options) for name, options in watched.items()}
         seconds = take_turns(candidates, rounds)
     session.close()
     return Comparison("demo model, a token", str(session.llama.dtype).removeprefix("torch."), seconds)
+
+
+@contextmanager
+def endless(session: wb.Session) -> Iterator[None]:
+    """While the block runs, no answer ends by itself: a few words could not be timed."""
+    stops = torch.tensor(session.processor.tokenizer.stop_ids, device=session.llama.device)
+    point = session.llama.hook_point("unembed.hook_logits")
+    with replaced(point, lambda logits: logits.index_fill(-1, stops, -torch.inf)):
+        yield
 
 
 def pictures() -> list[Image.Image]:

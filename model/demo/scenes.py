@@ -42,7 +42,7 @@ _MOST = 8  # in one picture
 _NAMELESS = 0.15  # of the shapes that training draws, and of the colours
 
 
-Name = tuple[str | None, str | None]  # shape or digit, and colour; None for one that has no name
+Pair = tuple[str | None, str | None]  # shape or digit, and colour; None for one that has no name
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Scene(Content):
 def draw_scene(
     seed: int | Sequence[int],
     size: tuple[int, int] | None = None,
-    content: Sequence[Name] | None = None,
+    content: Sequence[Pair] | None = None,
     split: str = "train",
     written: int | None = None,
 ) -> Scene:
@@ -147,7 +147,7 @@ def draw_scene(
     return Scene(tuple(things), (width, height), painted, masks)
 
 
-def _check(size: tuple[int, int] | None, content: Sequence[Name] | None, split: str) -> None:
+def _check(size: tuple[int, int] | None, content: Sequence[Pair] | None, split: str) -> None:
     if split not in ("train", "test"):
         raise ValueError(f"split={split!r}: expected 'train' or 'test'")
     if size is not None and min(size) < 32:
@@ -174,7 +174,7 @@ def _draw_size(rng: np.random.Generator) -> tuple[int, int]:
     return (longest, other) if rng.random() < 0.65 else (other, longest)
 
 
-def without_names(rng: np.random.Generator, content: Sequence[Name]) -> tuple[Name, ...]:
+def without_names(rng: np.random.Generator, content: Sequence[Pair]) -> tuple[Pair, ...]:
     """The same with some shapes and some colours replaced by nameless ones; digits stay digits."""
     return tuple(
         (
@@ -185,7 +185,7 @@ def without_names(rng: np.random.Generator, content: Sequence[Name]) -> tuple[Na
     )
 
 
-def draw_content(rng: np.random.Generator, split: str) -> tuple[Name, ...]:
+def draw_content(rng: np.random.Generator, split: str) -> tuple[Pair, ...]:
     """One to four (shape, colour), now and then a digit; in training none of HELD_OUT_PAIRS.
 
     Later ones often repeat an earlier name, so that counting matters. In the test split half of the pictures
