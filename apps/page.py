@@ -12,10 +12,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from apps.handlers import Desk
-from workbench import view
-from workbench.view import payload
+from workbench.view import module, payload
 
-VIEW = Path(view.__file__).parent
 CSS = Path(__file__).with_name("chat.css")
 
 # Gradio compiles templates in the browser ('unsafe-eval') and starts with inline scripts; the view is a blob
@@ -65,9 +63,8 @@ def trace_view(desk: Desk, elem_id: str) -> gr.HTML:
     def attention(question: object) -> dict | None:
         return desk.attention(question)
 
-    script, style = ((VIEW / f"trace_view.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
     return gr.HTML(
-        js_on_load=MOUNT % (json.dumps(script), json.dumps(style)),
+        js_on_load=MOUNT % (json.dumps(module.script()), json.dumps(module.style())),
         server_functions=[pull, attention],
         # constant: a template is run as a script, so no value may stand in it
         html_template='<div class="tv-host"></div>',

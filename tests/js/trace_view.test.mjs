@@ -1,18 +1,9 @@
 // The part of the view that needs no page: messages in, numbers out, gaps asked for.
 
 import assert from "node:assert/strict";
-import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after, test } from "node:test";
-import { pathToFileURL } from "node:url";
+import { test } from "node:test";
 
-// a copy named .mjs: older versions of Node take a lone .js file for CommonJS
-const folder = mkdtempSync(join(tmpdir(), "trace-view-"));
-after(() => rmSync(folder, { recursive: true }));
-const module = join(folder, "trace_view.mjs");
-copyFileSync(new URL("../../workbench/view/trace_view.js", import.meta.url), module);
-const { TraceStore, createReceiver } = await import(pathToFileURL(module));
+import { TraceStore, createReceiver } from "../../workbench/view/js/index.js";
 
 const base64 = (Type, values) => Buffer.from(new Type(values).buffer).toString("base64");
 

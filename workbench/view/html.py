@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from workbench.trace import Trace
+from workbench.view.module import script, style
 from workbench.view.payload import MEAN_HEAD, Message, attention_info, attention_message, snapshot
 
-HERE = Path(__file__).parent
 LARGEST_PAGE = 10 * 2**20  # bytes; single heads are left out of a page that would be larger
 
 START = """
@@ -74,14 +74,14 @@ def page_of(trace: Trace) -> str:
     data = _json(messages + single_heads)
     if len(data) > LARGEST_PAGE:
         data = _json(messages)
-    script = (HERE / "trace_view.js").read_text(encoding="utf-8") + START
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    code = script() + START
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
     return PAGE.format(
         title=html.escape(f"Inside an answer of {trace.meta.get('model', 'Llama 4')}"),
-        style=(HERE / "trace_view.css").read_text(encoding="utf-8"),
+        style=style(),
         script_hash=f"sha256-{digest}",
         data=data,
-        script=script,
+        script=code,
     )
 
 

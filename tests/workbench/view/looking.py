@@ -5,10 +5,8 @@ from pathlib import Path
 from playwright.sync_api import Locator, Page
 
 from workbench.trace import Trace
-from workbench.view import payload
 from workbench.view.html import to_html
 
-FOLDER = Path(payload.__file__).parent
 RED = 135  # the token " red" of the trace made by hand
 DONE = ".tv[data-done=true]"
 

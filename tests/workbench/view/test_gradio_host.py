@@ -7,7 +7,6 @@ from playwright.sync_api import Page, expect
 
 from tests.workbench.view.looking import (
     DONE,
-    FOLDER,
     RED,
     experts_of,
     experts_shown,
@@ -19,6 +18,7 @@ from tests.workbench.view.test_payload import grown_to
 from tests.workbench.view.traces import SIDE, make_trace
 from workbench.trace import Trace
 from workbench.view import payload
+from workbench.view.module import script, style
 
 HOST = """
 async ([source, style]) => {
@@ -57,7 +57,7 @@ def gradio(page: Page, trace: Trace) -> Page:
     page.expose_function(
         "attention", lambda question: payload.answer_attention(trace, question["run"], question)
     )
-    page.evaluate(HOST, [(FOLDER / "trace_view.js").read_text(), (FOLDER / "trace_view.css").read_text()])
+    page.evaluate(HOST, [script(), style()])
     return page
 
 
