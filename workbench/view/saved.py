@@ -1,7 +1,7 @@
-"""What a saved notebook keeps of a widget, for pages where no kernel runs: a picture, and a text that reads well.
+"""What a saved notebook keeps of a widget, where no kernel runs: a picture, and a text that reads well.
 
-A finished trace hands both over when it is displayed. What changes after it was displayed (a chat, a bench for
-experiments) has an `Afterimage`: a second output beside the widget, invisible on a live page, that can be
+A finished trace hands both over when it is displayed. What changes after it was displayed (a chat, a bench
+for experiments) has an `Afterimage`: a second output below the widget, invisible on a live page, that can be
 renewed without disturbing what somebody is typing into.
 """
 

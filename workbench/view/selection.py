@@ -14,8 +14,8 @@ class Selection:
 
     Attributes:
         token: its number in the trace. text: the token as the view shows it.
-        layer: the chosen MoE layer, its true number. expert: the one that this layer asked for this token (the
-            first, where it asks several).
+        layer: the chosen MoE layer, its true number. expert: the one that this layer asked for this token
+            (the first, where it asks several).
         image: the picture that the token belongs to, from 0. patch: (tile, row, column) of its square; None
             for words, for markers, and where a picture is chosen as a whole.
         attention_layer: whose attention lies on the pictures. head: of these heads; None for the mean of all.

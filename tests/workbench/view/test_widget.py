@@ -4,12 +4,14 @@ import base64
 import threading
 from io import BytesIO
 
+import numpy as np
 import pytest
 import traitlets
 from PIL import Image
 
 from tests.workbench.view.test_payload import grown_to
 from tests.workbench.view.traces import make_trace
+from workbench.view.selection import Selection
 from workbench.view.widget import TraceWidget
 
 
@@ -62,6 +64,79 @@ def test_choices_can_be_given_read_and_set():
     assert seen == [8]
 
 
+def test_all_that_is_chosen_stands_in_one_object_that_can_be_observed():
+    trace = make_trace()
+    widget = TraceWidget(trace)
+    assert widget.selection == Selection(attention_layer=7)
+    seen = []
+    widget.observe(lambda change: seen.append(change["new"]), names="selection")
+    widget.set_state({"selected": 135, "selected_layer": 3, "attention_head": 2})  # as a screen sends it
+    expert = int(trace.routed_experts[135, 1, 0])
+    chosen = Selection(token=135, text=" red", layer=3, expert=expert, attention_layer=7, head=2)
+    assert seen == [chosen] and widget.selection == chosen
+    assert repr(chosen) == (
+        f"Selection(token=135, text=' red', layer=3, expert={expert}, attention_layer=7, head=2)"
+    )
+
+
+def test_a_square_of_a_picture_is_told_by_its_picture_tile_row_and_column():
+    trace = make_trace()
+    square = int(np.flatnonzero((trace.image_index == 0) & (trace.tile_index == 1))[7])
+    found = TraceWidget(trace, selected=square).selection
+    assert (found.image, found.patch) == (0, (1, 1, 2))
+    marker = trace.tokens.index("<|image_start|>")
+    whole = TraceWidget(trace, selected=marker).selection
+    assert (whole.image, whole.patch) == (0, None)
+
+
+def test_what_was_not_captured_is_no_expert():
+    trace = grown_to(make_trace(), 3)
+    assert TraceWidget(trace, selected=len(trace) - 1, selected_layer=3).selection.expert is None
+
+
+def test_a_selection_cannot_be_set_or_given():
+    widget = TraceWidget(make_trace())
+    with pytest.raises(traitlets.TraitError, match="read-only"):
+        widget.selection = Selection(token=3)
+    with pytest.raises(AttributeError):
+        widget.selection.token = 3
+    with pytest.raises(TypeError, match="has no selection; its own traits are"):
+        TraceWidget(make_trace(), selection=Selection(token=3))
+
+
+def test_a_view_of_nothing_waits_for_an_answer():
+    widget = Recorded(None)
+    assert widget.trace is None and widget._snapshot == {} and widget.selection == Selection()
+    assert "nothing yet" in repr(widget)
+    assert "image/png" not in widget._repr_mimebundle_()[0]
+    widget._answer(widget, {"type": "pull", "run": "trace", "from": 0}, [])
+    assert not widget.sent
+    with pytest.raises(traitlets.TraitError, match="the trace has no tokens"):
+        widget.selected = 0
+    whole = make_trace()
+    widget.follow(GrowingRun(whole)).join(timeout=30)
+    assert widget.trace is whole
+
+
+def test_the_experts_of_a_chosen_word_arrive_with_the_word_after_it():
+    whole = make_trace()
+    widget = TraceWidget(whole, selected_layer=3)
+    told = []
+    widget.observe(lambda change: told.append(change["new"].expert), names="selection")
+
+    class Chosen(GrowingRun):
+        def trace(self):
+            grown = super().trace()
+            if self.words == 4:
+                widget.selected = len(widget.trace) - 1
+            return grown
+
+    widget.follow(Chosen(whole)).join(timeout=30)
+    token = int(whole.generated_index[1])
+    assert widget.selected == token
+    assert told == [None, int(whole.routed_experts[token, 1, 0])]
+
+
 def test_an_unknown_keyword_raises_and_names_what_there_is():
     with pytest.raises(
         TypeError, match="has no colour; its own traits are attention_head, attention_layer, selected"
@@ -92,7 +167,7 @@ def test_repr_is_short():
 def test_a_still_picture_stands_in_where_no_kernel_runs():
     data, _ = TraceWidget(make_trace())._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
-    assert "TraceWidget" in data["text/plain"]
+    assert data["text/plain"].startswith("The circle in image 1 is red.\n\n(138 tokens, 10 of them written")
     assert Image.open(BytesIO(base64.b64decode(data["image/png"]))).width > 400
 
 
