@@ -249,7 +249,7 @@ def _odd(rng: np.random.Generator, scenes: Sequence[Content]) -> Meaning:
     odd = [image for image, name in enumerate(names) if names.count(name) == 1]
     if len(odd) != 1 or len(set(names)) != 2:
         raise NothingToAsk("no picture or several are the odd one out")
-    # the answer names the things of all pictures, then the picture
+    # the answer names the two kinds, then the picture
     things = tuple((image, 0) for image in range(len(scenes)))
     return Meaning("odd", "odd", "image", odd[0], things=things, number=odd[0] + 1)
 

@@ -31,10 +31,11 @@ How well it does each of these is measured below.
 ## What it does not do
 
 Anything else. It does not compare silently: it names what it compares before its verdict ("From left to
-right: a red star and a blue circle. Yes."). It was never shown a photograph, knows no other words, shapes or
-languages, and answers other questions with nonsense or with its sentence about shapes in pictures. More than
-five pictures, more than four things in one, and pictures that come after the question were not trained. What
-lies near a middle line, or is neither big nor small, was never asked about.
+right: a red star and a blue circle. Yes.", "A red star and a blue star. Image 3."). It was never shown a
+photograph, knows no other words, shapes or languages, and answers other questions with nonsense or with its
+sentence about shapes in pictures. More than five pictures, more than four things in one, and pictures that
+come after the question were not trained. What lies near a middle line, or is neither big nor small, was never
+asked about.
 
 ## Scores
 
@@ -108,10 +109,10 @@ plain Llama 4, nothing added:
 - a reward ({tongues}) for mutual information between expert and language in the middle layer with experts.
 
 Eight pairs of shape and colour are kept from it, to measure whether it has learned parts or pairs. So that it
-can learn parts, about one in seven of the shapes and of the colours that it saw has no name (it was asked for
-"the blue object" where that is a blue blob), and the missing pairs are not held against it: where an answer's
-next word could be that of such a pair, the loss leaves that word out, and "blue" alone is not asked for among
-stars if no blue star is ever shown.
+can learn parts, in half of the pictures that it saw four in ten of the shapes and of the colours have no name
+(it was asked for "the blue object" where that is a blue blob), and the missing pairs are not held against it:
+where an answer's next word could be that of such a pair, the loss leaves that word out, and "blue" alone is
+not asked for among stars if no blue star is ever shown.
 
 So where this model looks is *supervised*, trained grounding checked on held-out pictures, not something
 that emerged; and so, to a degree, is what its experts tell apart.

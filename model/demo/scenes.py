@@ -39,7 +39,7 @@ _SMALL, _WIDEST, _LARGE_SHARE = (48, 80), 400, 0.06
 BIG, SMALL = 0.40, 0.28  # of `extent`; what lies between is neither
 _HIDDEN = 0.3  # a thing shows at least the rest of itself
 _MOST = 8  # in one picture
-_NAMELESS = 0.15  # of the shapes that training draws, and of the colours
+_NAMELESS = 0.4  # of the shapes, and of the colours, in a picture that has things without a name
 
 
 Pair = tuple[str | None, str | None]  # shape or digit, and colour; None for one that has no name
@@ -188,8 +188,9 @@ def without_names(rng: np.random.Generator, content: Sequence[Pair]) -> tuple[Pa
 def draw_content(rng: np.random.Generator, split: str) -> tuple[Pair, ...]:
     """One to four (shape, colour), now and then a digit; in training none of HELD_OUT_PAIRS.
 
-    Later ones often repeat an earlier name, so that counting matters. In the test split half of the pictures
-    show at least one held-out pair, and everything has a name.
+    Later ones often repeat an earlier name, so that counting matters. In half of the training's pictures
+    some things have no name (in the others all do: only they can be described or compared). In the test
+    split half of the pictures show at least one held-out pair, and everything has a name.
     """
     content: list[tuple[str, str]] = []
     names = tuple(COLOURS)
@@ -208,7 +209,7 @@ def draw_content(rng: np.random.Generator, split: str) -> tuple[Pair, ...]:
             shape, colour = sorted(HELD_OUT_PAIRS)[rng.integers(len(HELD_OUT_PAIRS))]
         if split == "test" or (shape, colour) not in HELD_OUT_PAIRS:
             content.append((shape, colour))
-    return without_names(rng, content) if split == "train" else tuple(content)
+    return without_names(rng, content) if split == "train" and rng.random() < 0.5 else tuple(content)
 
 
 def _draw_places(

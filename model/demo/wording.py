@@ -173,14 +173,22 @@ def _listed(
 ) -> tuple[str, tuple[Pointer, ...]]:
     """`text` and then the things' names, or what of them is compared."""
     pointers = []
-    for number, place in enumerate(meaning.things):
-        thing = scenes[place[0]].things[place[1]]
+    spoken_of = _kinds(meaning) if meaning.kind == "odd" else [(place,) for place in meaning.things]
+    for number, places in enumerate(spoken_of):
+        image, index = places[0]
+        thing = scenes[image].things[index]
         if number:
-            text += language.separators[number == len(meaning.things) - 1]
+            text += language.separators[number == len(spoken_of) - 1]
         start = len(text)
         if meaning.kind == "same":
             text += _words(language, (thing.shape, thing.colour, None), meaning.way.removeprefix("same_"))
         else:
             text += _item(language, thing.shape, thing.colour)
-        pointers.append(Pointer(start, len(text), (place,)))
+        pointers.append(Pointer(start, len(text), places))
     return text, tuple(pointers)
+
+
+def _kinds(meaning: Meaning) -> list[tuple[Place, ...]]:
+    """The alike things, then the odd one: who lists them all has to count, and small models miscount."""
+    alike = tuple(place for place in meaning.things if place[0] != meaning.number - 1)
+    return [alike, tuple(place for place in meaning.things if place not in alike)]

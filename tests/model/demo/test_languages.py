@@ -124,6 +124,16 @@ def test_no_talk_of_the_tests_is_heard_in_training(code):
     assert not [text for ways, _ in chat for text in ways.test if bare(text) in heard]
 
 
+def test_no_talk_is_heard_in_two_languages():
+    """Else the answer to "Hello" comes in any of them."""
+    spoken = {}
+    for code in CODES:
+        for ways, _ in language(code).chat.values():
+            for text in (*ways.train, *ways.test):
+                spoken.setdefault(text.casefold().strip(" !?.¡¿।"), set()).add(code)
+    assert {text: codes for text, codes in spoken.items() if len(codes) > 1} == {}
+
+
 def test_a_language_that_is_not_spoken_is_refused_by_name():
     with pytest.raises(ValueError, match="'nl' is unknown"):
         language("nl")

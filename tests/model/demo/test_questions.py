@@ -100,11 +100,12 @@ def test_an_english_question_across_pictures_is_answered_by_all_of_them(scenes, 
     for shown, turn in asked(scenes, "odd", 30, split):
         names = [(scene.things[0].shape, scene.things[0].colour) for scene in shown]
         (number,) = [number for number, name in enumerate(names, 1) if names.count(name) == 1]
-        *before, last = (
-            f"{'an' if colour[0] in 'aeiou' else 'a'} {colour} {shape}" for shape, colour in names
+        common = next(name for name in names if names.count(name) > 1)
+        alike, odd = (
+            f"{'an' if colour[0] in 'aeiou' else 'a'} {colour} {shape}"
+            for shape, colour in (common, names[number - 1])
         )
-        listed = f"{', '.join(before)} and {last}"
-        assert turn.answer == f"{listed[0].upper()}{listed[1:]}. Image {number}."
+        assert turn.answer == f"{alike[0].upper()}{alike[1:]} and {odd}. Image {number}."
 
 
 def test_an_english_relation_is_read_off_the_boxes(scenes):

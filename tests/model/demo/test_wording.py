@@ -52,7 +52,10 @@ def sayings(meaning, tongue, split: str, count: int) -> set[str]:
 
 def answer(meaning, scenes, tongue) -> str:
     """The one right answer, made by Python's own formatting."""
-    things = [scenes[image].things[index] for image, index in meaning.things]
+    places = meaning.things
+    if meaning.kind == "odd":  # one of the alike pictures, then the odd one
+        places = [next(place for place in places if place[0] + 1 != meaning.number), (meaning.number - 1, 0)]
+    things = [scenes[image].things[index] for image, index in places]
     verdict = tongue.answers.get(meaning.answer)
     if meaning.kind == "same":
         attribute = meaning.way.removeprefix("same_")
@@ -153,8 +156,13 @@ def test_a_list_of_things_marks_every_thing_by_its_name(code, meanings):
     for meaning, scenes in meanings:
         if meaning.kind in ("describe", "relation", "odd"):
             turn = word(rng, meaning, scenes, tongue, "train")
-            assert [pointer.things for pointer in turn.pointers] == [(place,) for place in meaning.things]
-            for pointer, (image, index) in zip(turn.pointers, meaning.things, strict=True):
+            spoken_of = [(place,) for place in meaning.things]
+            if meaning.kind == "odd":
+                odd = (meaning.number - 1, 0)
+                spoken_of = [tuple(place for place in meaning.things if place != odd), (odd,)]
+            assert [pointer.things for pointer in turn.pointers] == spoken_of
+            for pointer in turn.pointers:
+                image, index = pointer.things[0]
                 thing = scenes[image].things[index]
                 item = tongue.answers["item"].format(thing=tongue.named(thing.shape, thing.colour, None))
                 assert turn.answer[pointer.start : pointer.end].lower() == item.lower()
