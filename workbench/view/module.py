@@ -23,8 +23,8 @@ class JoinError(ValueError):
 
 
 @cache
-def script(folder: Path = FOLDER / "js") -> str:
-    """The view as one ES module without imports.
+def script(folder: Path = FOLDER / "js", entry: str = ENTRY) -> str:
+    """The view as one ES module without imports; or what another file hands on, with all that it needs.
 
     Raises:
         JoinError: a file imports in another way than `import { a, b } from "./file.js";`, asks for a name
@@ -33,9 +33,9 @@ def script(folder: Path = FOLDER / "js") -> str:
     bodies: dict[str, str] = {}
     exported: dict[str, dict[str, str]] = {}
     owners: dict[str, str] = {}
-    _read(folder, ENTRY, bodies, exported, owners, ())
+    _read(folder, entry, bodies, exported, owners, ())
     public = ", ".join(
-        name if name == local else f"{local} as {name}" for name, local in exported[ENTRY].items()
+        name if name == local else f"{local} as {name}" for name, local in exported[entry].items()
     )
     return "\n".join([*bodies.values(), f"export {{ {public} }};\n"])
 
