@@ -1,40 +1,82 @@
-"""Every notebook runs from top to bottom on the demo model, and is stored without what running it leaves."""
+"""The course: lessons of one form that run from top to bottom and are stored without what running leaves."""
 
-import json
+import ast
 import os
+import re
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from nbformat import NotebookNode
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+RENDERED = sorted((ROOT / "docs" / "course").glob("*.md"))
+
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
-def test_there_are_notebooks():
-    assert NOTEBOOKS
+def read(path: Path) -> NotebookNode:
+    return nbformat.read(path, as_version=4)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def sources(notebook: NotebookNode, kind: str) -> list[str]:
+    return [cell.source for cell in notebook.cells if cell.cell_type == kind]
+
+
+def test_the_lessons_are_numbered_from_one():
+    assert len(NOTEBOOKS) >= 8
+    assert [int(path.stem[:2]) for path in NOTEBOOKS] == list(range(1, len(NOTEBOOKS) + 1))
+
+
+@every_notebook
 def test_a_notebook_is_stored_without_outputs(path: Path):
-    notebook = json.loads(path.read_text(encoding="utf-8"))
-    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    assert not any(cell["outputs"] or cell["execution_count"] for cell in code)
-    assert "widgets" not in notebook["metadata"]
-    assert 10 <= len(notebook["cells"]) <= 20
+    notebook = read(path)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in code)
+    assert notebook.metadata.keys() == {"kernelspec", "language_info"}
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert not any(cell.metadata for cell in notebook.cells)
+    assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+
+
+@every_notebook
+def test_a_notebook_is_a_lesson(path: Path):
+    notebook = read(path)
+    said, code = sources(notebook, "markdown"), sources(notebook, "code")
+    text = "\n\n".join(said)
+    assert 10 <= len(notebook.cells) <= 20
+    assert said[0].startswith(f"# {int(path.stem[:2])}. ") and "**The question:" in said[0]
+    assert re.search(r"not\s+derived\s+from\s+Meta's\s+weights", text)
+    assert "## What would fool you\n" in text and "## Exercises\n" in text
+    assert text.count("<details>") == text.count("</details>") > 0
+    assert len(text.split()) > len("\n".join(code).split())
+
+
+@every_notebook
+def test_a_notebook_keeps_to_the_public_interface_and_defines_no_helpers(path: Path):
+    tree = ast.parse("\n".join(sources(read(path), "code")))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute | ast.alias):
+            name = node.attr if isinstance(node, ast.Attribute) else node.name
+            assert not re.match(r"_[^_]", name), f"{name} is private"
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            # what notebooks share belongs in the workbench; a kernel is a lesson's subject
+            assert [ast.unparse(one) for one in node.decorator_list] == ["triton.jit"], node.name
 
 
 @pytest.mark.slow
 # the notebook's client talks to its kernel over sockets that it leaves to the garbage collector
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@every_notebook
 def test_a_notebook_runs_top_to_bottom(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     # it writes its files into an empty folder, and finds the packages without being installed
     here = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     monkeypatch.setenv("PYTHONPATH", here)
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read(path)
     client = NotebookClient(
         notebook,
         timeout=600,
@@ -43,7 +85,23 @@ def test_a_notebook_runs_top_to_bottom(path: Path, tmp_path: Path, monkeypatch: 
         resources={"metadata": {"path": str(tmp_path)}},
     )
     client.execute()
-    shown = [data for cell in notebook.cells for output in cell.get("outputs", [])
-             for data in output.get("data", {})]  # fmt: skip
-    assert "application/vnd.jupyter.widget-view+json" in shown and "image/png" in shown
-    assert (tmp_path / "traces" / "first.html").stat().st_size > 10_000
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    shown = [data for output in outputs for data in output.get("data", {})]
+    complaints = [output.text for output in outputs if output.get("name") == "stderr"]
+    assert "image/png" in shown, "no figure was drawn"
+    assert not [text for text in complaints if "Warning" in text]
+    if path.stem == "01_first_trace":
+        assert "application/vnd.jupyter.widget-view+json" in shown
+        assert (tmp_path / "traces" / "first.html").stat().st_size > 10_000
+
+
+def test_the_rendered_lesson_is_the_notebooks_own_and_small():
+    assert RENDERED, "render a lesson: python docs/course.py"
+    for page in RENDERED:
+        text = page.read_text(encoding="utf-8")
+        lesson = read(ROOT / "notebooks" / f"{page.stem}.ipynb")
+        changed = [cell.source for cell in lesson.cells if cell.source.strip() not in text]
+        assert not changed, f"render it again, python docs/course.py {page.stem}: {changed[0][:80]}"
+        pictures = [page.parent / name for name in re.findall(r"!\[Figure: [^\]]+\]\(([^)]+)\)", text)]
+        assert pictures and all(picture.is_file() for picture in pictures)
+        assert sum(file.stat().st_size for file in (page, *pictures)) < 1_000_000
