@@ -30,17 +30,18 @@ def text_of(trace: Trace) -> str:
     )
 
 
-def picture_of(trace: Trace) -> dict[str, str]:
-    """The still picture of a trace, as part of what a notebook keeps."""
+def png_of(trace: Trace) -> bytes:
+    """The still picture of a trace."""
     from workbench.view.still import still_png  # matplotlib is slow to import and needed only here
 
-    return {"image/png": base64.b64encode(still_png(trace)).decode()}
+    return still_png(trace)
 
 
-def described(widget: ipywidgets.DOMWidget, text: str) -> dict[str, Any]:
-    """What a notebook needs to show a widget, and a text for where it cannot."""
+def shown(widget: ipywidgets.DOMWidget, text: str, png: bytes | None = None) -> dict[str, Any]:
+    """What a notebook needs to show a widget; a text and a picture for where it cannot."""
     reference = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
-    return {"text/plain": text, VIEW: reference}
+    still = {} if png is None else {"image/png": base64.b64encode(png).decode()}
+    return {"text/plain": text, VIEW: reference} | still
 
 
 class Afterimage:
@@ -53,18 +54,15 @@ class Afterimage:
         self._nothing = ipywidgets.Box(layout={"display": "none"})
         self._handle: DisplayHandle | None = None
 
-    def show(self, trace: Trace | None, text: str) -> None:
+    def show(self, text: str, png: bytes | None) -> None:
         """Put it below what was displayed last."""
-        self._handle = display(self._form(trace, text), raw=True, display_id=True)
+        self._handle = display(shown(self._nothing, text, png), raw=True, display_id=True)
 
-    def renew(self, trace: Trace | None, text: str) -> None:
+    def renew(self, text: str, png: bytes | None) -> None:
         """Let the notebook keep this instead; nothing happens before `show`."""
         if self._handle is not None:
-            self._handle.update(self._form(trace, text), raw=True)
+            self._handle.update(shown(self._nothing, text, png), raw=True)
 
     def close(self) -> None:
-        """Forget the widget of no size; what the notebook has keeps its picture."""
+        """Forget the widget of no size; the notebook keeps what it has."""
         self._nothing.close()
-
-    def _form(self, trace: Trace | None, text: str) -> dict[str, Any]:
-        return described(self._nothing, text) | ({} if trace is None else picture_of(trace))

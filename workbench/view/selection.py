@@ -14,8 +14,8 @@ class Selection:
 
     Attributes:
         token: its number in the trace. text: the token as the view shows it.
-        layer: the chosen MoE layer, its true number. expert: the one that this layer asked for this token
-            (the first, where it asks several).
+        layer: the chosen MoE layer, its true number. expert: the chosen one, else the one that this layer
+            asked for this token (the first, where it asks several).
         image: the picture that the token belongs to, from 0. patch: (tile, row, column) of its square; None
             for words, for markers, and where a picture is chosen as a whole.
         attention_layer: whose attention lies on the pictures. head: of these heads; None for the mean of all.
@@ -36,17 +36,23 @@ class Selection:
 
 
 def selection_of(
-    trace: Trace | None, token: int | None, layer: int | None, attention_layer: int | None, head: int | None
+    trace: Trace | None,
+    token: int | None,
+    layer: int | None,
+    expert: int | None,
+    attention_layer: int | None,
+    head: int | None,
 ) -> Selection:
-    """The choice of a token, a layer and a head of a trace, with what the trace says of it.
+    """What was chosen of a trace, with what the trace says of it.
 
     Raises:
         IndexError: the trace has no such token.
         ValueError: the trace has no such layer of experts.
     """
     if trace is None or token is None:
-        return Selection(layer=layer, attention_layer=attention_layer, head=head)
-    expert = None if layer is None else _expert(trace, token, layer)
+        return Selection(layer=layer, expert=expert, attention_layer=attention_layer, head=head)
+    if expert is None and layer is not None:
+        expert = _expert(trace, token, layer)
     image = int(trace.image_index[token])
     square = (trace.tile_index[token], trace.patch_row[token], trace.patch_col[token])
     return Selection(

@@ -79,6 +79,15 @@ def test_all_that_is_chosen_stands_in_one_object_that_can_be_observed():
     )
 
 
+def test_a_chosen_expert_goes_before_the_one_that_the_word_was_sent_to():
+    trace = make_trace()
+    own = int(trace.routed_experts[135, 1, 0])
+    widget = TraceWidget(trace, selected=135, selected_layer=3, selected_expert=(own + 1) % 8)
+    assert widget.selection.expert == (own + 1) % 8
+    widget.selected_expert = -1
+    assert widget.selection.expert == own
+
+
 def test_a_square_of_a_picture_is_told_by_its_picture_tile_row_and_column():
     trace = make_trace()
     square = int(np.flatnonzero((trace.image_index == 0) & (trace.tile_index == 1))[7])
@@ -149,6 +158,7 @@ def test_an_unknown_keyword_raises_and_names_what_there_is():
     [
         ("selected", 999, "999: the trace has tokens 0 to 137"),
         ("selected_layer", 2, r"2: the trace has the MoE layers \[1, 3, 5, 7, 9, 11\]"),
+        ("selected_expert", 8, r"8: the trace has the experts \[0, 1, 2, 3, 4, 5, 6, 7\]"),
         ("attention_layer", 5, r"5: the trace has the attention of layers \[3, 7\]"),
         ("attention_head", 4, "4: the trace has the attention of heads"),
     ],
