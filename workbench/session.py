@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -37,6 +37,9 @@ from workbench.passes import (
 )
 from workbench.run import Messages, Reply, Run, StreamedToken
 from workbench.trace import Trace
+
+if TYPE_CHECKING:
+    from workbench.view.chat_widget import ChatWidget
 
 Given = TypeVar("Given")
 Asked = CaptureOptions | str | Sequence[str] | None
@@ -150,6 +153,17 @@ class Session:
             yield from run
         finally:
             run.cancel()
+
+    def chat_widget(
+        self, sampling: SamplingParams | None = None, capture: Asked = None, **settings: object
+    ) -> ChatWidget:
+        """A conversation in a notebook: type, add pictures, stop, watch; its `trace` and `messages` are here.
+
+        sampling, capture, settings: as for `chat`; of every answer.
+        """
+        from workbench.view.chat_widget import ChatWidget  # a widget library nobody needs to ask a model
+
+        return ChatWidget(self, _sampling(sampling, settings), capture)
 
     def estimate(
         self,
