@@ -2,20 +2,20 @@
 
 A screen is told `reset` (what the run looks like), then `append` (tokens from an absolute offset), then
 `end`; a `batch` holds several. The offsets make every message harmless to repeat: what arrives twice, late or
-not at all is repaired by asking for the gap (`answer_pull`). Attention over pictures is large and looked at
-one word at a time, so it is sent only when asked for (`attn`). Everything is JSON; arrays travel as base64 of
-little-endian bytes. Nothing here knows Jupyter or Gradio.
+not at all is repaired by asking for the gap (`answer_pull`). Attention over pictures is large, so it is sent
+only when asked for: what one word looked at (`attn`), or which words looked at one place (`looks`).
+Everything is JSON; arrays travel as base64 of little-endian bytes. Nothing here knows Jupyter or Gradio.
 """
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from workbench.trace import PROMPT, Trace
+from workbench.trace import NOT_CAPTURED, PROMPT, Trace
 
 Message = dict[str, Any]
 
@@ -70,16 +70,20 @@ def reset_message(trace: Trace, run_id: str, started: int = 0) -> Message:
         "experts": int(trace.num_experts),
         "rank": int(trace.routed_experts.shape[2]),
         "roles": list(ROLES),
+        "margin": _has_margin(trace),
         "attention": attention_info(trace),
         "images": [_picture(trace, index) for index in range(len(trace.images))],
     }
 
 
 def append_message(trace: Trace, run_id: str, start: int = 0, done: bool = False) -> Message:
-    """The tokens from number `start` on. `settled` is how many from the first on will not change any more."""
+    """The tokens from number `start` on. `settled` is how many from the first on will not change any more.
+
+    `margin` is there only where router logits were captured: [token, layer] the upper halves of float32.
+    """
     flags = trace.modality[start:] + GENERATED_FLAG * (trace.phase[start:] != PROMPT)
     gates = np.nan_to_num(trace.routed_weights[start:].astype(np.float32)).clip(0, 1)
-    return {
+    message = {
         "op": "append",
         "run": run_id,
         "from": start,
@@ -97,6 +101,9 @@ def append_message(trace: Trace, run_id: str, start: int = 0, done: bool = False
         "gates": _bytes(np.round(gates * FULL_GATE), np.uint16),
         "attention": attention_info(trace),
     }
+    if _has_margin(trace):
+        message["margin"] = _bytes(_upper_halves(_margins(trace, start)), np.uint16)
+    return message
 
 
 def end_message(trace: Trace, run_id: str) -> Message:
@@ -110,14 +117,18 @@ def snapshot(trace: Trace, run_id: str, started: int = 0, done: bool = True) -> 
 
 
 def attention_message(
-    trace: Trace, run_id: str, token: int, layer: int | None = None, head: int | None = None
+    trace: Trace,
+    run_id: str,
+    token: int,
+    layer: int | None = None,
+    head: int | Sequence[int] | None = None,
 ) -> Message:
     """How much the row that wrote `token` attended to every patch of every picture.
 
     Args:
         token: its number in the trace.
         layer: a true layer number; by default the one the trace recommends.
-        head: a head's number; None or -1 for the mean of all.
+        head: a head's number, several for their mean; None or -1 for the mean of all.
 
     Returns:
         An `attn` message. `values` holds uint8 [patches] per picture, 255 standing for `peak`; `images` the
@@ -135,17 +146,64 @@ def attention_message(
     if info is None:
         return message | {"missing": "No attention was captured in this trace."}
     message["layer"] = layer = info["default"] if layer is None else layer
-    if layer not in info["layers"]:
-        raise ValueError(f"layer {layer} has no captured attention; these have: {info['layers']}")
-    if not MEAN_HEAD <= head < info["heads"]:
-        raise ValueError(f"no head {head}; expected 0 to {info['heads'] - 1}, or {MEAN_HEAD} for the mean")
+    heads = _heads(info, layer, head)
     if trace.phase[token] == PROMPT:
         return message | {"missing": "Only generated words have captured attention."}
     rows = trace.attention_row(token)
     if rows is None:
         return message | {"missing": "The attention of this word was not captured."}
-    heads = rows[info["layers"].index(layer)].astype(np.float32)
-    return message | _on_pictures(trace, heads.mean(0) if head == MEAN_HEAD else heads[head])
+    return message | _on_pictures(trace, rows[info["layers"].index(layer), heads].mean(0, dtype=np.float32))
+
+
+def looks_message(
+    trace: Trace,
+    run_id: str,
+    image: int,
+    patch: int | None = None,
+    layer: int | None = None,
+    head: int | Sequence[int] | None = None,
+    start: int = 0,
+) -> Message:
+    """How much every written word from token `start` on attended to a picture, or to one patch of it.
+
+    Args:
+        image: a picture's number. patch: the token that is the patch; None or -1 for the whole picture.
+        layer, head: as in `attention_message`.
+
+    Returns:
+        A `looks` message: `token` int32 and `share` float32 of the words whose row was captured; it speaks of
+        all tokens before number `until`.
+
+    Raises:
+        ValueError: the trace has no attention, or no such picture, patch, layer or head.
+    """
+    info = attention_info(trace)
+    if info is None or not 0 <= image < len(trace.images):
+        raise ValueError(f"no attention to picture {image} was captured; pictures: {len(trace.images)}")
+    layer = info["default"] if layer is None else layer
+    head = MEAN_HEAD if head is None else head
+    patch = -1 if patch is None else patch
+    heads = _heads(info, layer, head)
+    places = _patches(trace, image)
+    if patch != -1 and patch not in places:
+        raise ValueError(f"token {patch} is no patch of picture {image}; these are: {places[:3]} and so on")
+    places = places if patch == -1 else np.array([patch])
+    token = trace.query_index + 1
+    wanted = (token >= start) & (token < len(trace))
+    wanted[wanted] = trace.phase[token[wanted]] != PROMPT
+    rows = trace.attention[wanted, info["layers"].index(layer)][:, heads]
+    return {
+        "op": "looks",
+        "run": run_id,
+        "image": image,
+        "patch": patch,
+        "layer": layer,
+        "head": head,
+        "from": start,
+        "until": len(trace),
+        "token": _bytes(token[wanted], np.int32),
+        "share": _bytes(rows[..., places].sum(-1, dtype=np.float32).mean(-1), np.float32),
+    }
 
 
 def answer_pull(trace: Trace, run_id: str, start: object, started: int = 0, done: bool = False) -> Message:
@@ -158,15 +216,22 @@ def answer_pull(trace: Trace, run_id: str, start: object, started: int = 0, done
 
 
 def answer_attention(trace: Trace, run_id: str, question: Mapping[str, object]) -> Message | None:
-    """The `attn` message a screen asked for with {token, layer, head}; None for a question without sense.
+    """What a screen asked for; None for a question without sense.
 
-    The question comes from a browser and may hold anything.
+    {token, layer, head} asks for an `attn` message, {want: "looks", image, patch, layer, head, from} for a
+    `looks` message. The question comes from a browser and may hold anything.
     """
-    token, layer, head = (question.get(name) for name in ("token", "layer", "head"))
-    if not (_is_number(token) and _is_number(layer) and _is_number(head)):
+    looks = question.get("want") == "looks"
+    asked = [question.get(name) for name in (("image", "patch", "from") if looks else ("token",))]
+    layer, head = question.get("layer"), question.get("head")
+    several = isinstance(head, list) and all(map(_is_number, head))
+    if not all(map(_is_number, [*asked, layer])) or not (several or _is_number(head)):
         return None
     try:
-        return attention_message(trace, run_id, token, layer, head)
+        if looks:
+            image, patch, start = asked
+            return looks_message(trace, run_id, image, patch, layer, head, start)
+        return attention_message(trace, run_id, *asked, layer, head)
     except ValueError:
         return None
 
@@ -199,6 +264,38 @@ def _settled(trace: Trace, done: bool) -> int:
     if done:
         return len(trace)
     return len(trace) - 1 if len(trace.generated_index) else 0
+
+
+def _heads(info: Message, layer: int, head: int | Sequence[int]) -> list[int]:
+    """The heads that are meant, as places in the array."""
+    if layer not in info["layers"]:
+        raise ValueError(f"layer {layer} has no captured attention; these have: {info['layers']}")
+    every = list(range(info["heads"]))
+    if head == MEAN_HEAD:
+        return every
+    heads = [head] if isinstance(head, int) else list(head)
+    if not heads or not set(heads) <= set(every):
+        raise ValueError(f"no head {head}; expected 0 to {every[-1]}, several, or {MEAN_HEAD} for the mean")
+    return heads
+
+
+def _has_margin(trace: Trace) -> bool:
+    return trace.router_logits is not None and trace.num_experts > trace.routed_experts.shape[2]
+
+
+def _margins(trace: Trace, start: int) -> np.ndarray:
+    """[token, layer] how far the lowest chosen logit lies above the highest other; NaN where unknown."""
+    from workbench.routing.tokens import looked_at  # the questions about routing, which few traces need here
+
+    chosen = trace.routed_experts[start:].astype(np.int64)
+    margin, _ = looked_at(trace.router_logits[start:].astype(np.float32), chosen.clip(0))
+    return np.where((chosen == NOT_CAPTURED).any(-1), np.nan, margin)
+
+
+def _upper_halves(values: np.ndarray) -> np.ndarray:
+    """float32 as the 16 bits that carry sign, exponent and two digits and a half, rounded."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    return (bits + np.uint32(0x8000)) >> np.uint32(16)
 
 
 def _patches(trace: Trace, index: int) -> np.ndarray:

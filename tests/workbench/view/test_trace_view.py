@@ -238,7 +238,7 @@ def test_what_was_not_captured_is_never_shown_as_an_expert(page: Page, tmp_path:
     rows = experts_shown(page)
     assert rows[1] == "3 | not captured | "
     assert rows[0] == experts_of(trace, RED)[0]
-    page.get_by_role("radio", name="gate weight").check()
+    page.get_by_label("What the overview shows").select_option("gate")
     word(page, "red").click()
     expect(page.get_by_role("status")).to_contain_text("layer 3: not captured")
 
@@ -248,7 +248,7 @@ def test_modes_stay_readable_with_many_experts(page: Page, tmp_path: Path):
     open_page(page, tmp_path, trace)
     assert experts_shown(page) == experts_of(trace, RED)
     # the start mode is the one that can be read: cells with the chosen word's expert, against all others
-    expect(page.get_by_role("radio", name="same expert as chosen")).to_be_checked()
+    expect(page.get_by_label("What the overview shows")).to_have_value("same")
     same = np.argwhere(trace.routed_experts[:120, :, 0] == trace.routed_experts[RED, :, 0])[0].tolist()
     other = np.argwhere(trace.routed_experts[:120, :, 0] != trace.routed_experts[RED, :, 0])[0].tolist()
     assert sum(pixel_of_cell(page, trace, *same)[:3]) + 200 < sum(pixel_of_cell(page, trace, *other)[:3])

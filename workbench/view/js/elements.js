@@ -30,8 +30,9 @@ export function choices(label, options, value, onpick) {
   return { row, set };
 }
 
-export function dropdown(label, onpick) {
-  const select = h("select", { "aria-label": label, onchange: () => onpick(Number(select.value)), ...KEYS });
+/** A native select; `read` makes of the chosen text what the owner wants. */
+export function dropdown(label, onpick, read = Number) {
+  const select = h("select", { "aria-label": label, onchange: () => onpick(read(select.value)), ...KEYS });
   let shown = "";
   const set = (options, value) => {
     const wanted = JSON.stringify(options);

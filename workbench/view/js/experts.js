@@ -1,21 +1,31 @@
 // The experts of one word, layer by layer, as a table.
 
-import { MODALITY, NOT_CAPTURED } from "./store.js";
-import { css, expertColour, inkOn } from "./colours.js";
+import { MANY_EXPERTS, PALETTE, css, inkOn } from "./colours.js";
 import { KEYS, h } from "./elements.js";
+import { createFigureMenu } from "./figure.js";
+import { MODALITY, NOT_CAPTURED } from "./store.js";
+
+const LINE = 20; // px of a row in a drawing
 
 export function createExperts(view) {
   const { store } = view;
   const heading = h("h2", {}, "Experts");
   const lead = h("p", { class: "tv-lead" });
   const body = h("tbody");
-  const table = h("table", {},
+  const lines = h("table", {},
     h("thead", {}, h("tr", {}, ...["Layer", "Expert", "Gate"].map((name) => h("th", { scope: "col" }, name)))),
     body);
   const frame = h("div", {
     class: "tv-table", tabindex: "0", role: "group", ...KEYS,
-    "aria-label": "Experts by layer; arrow up and down choose a layer",
+    "aria-label": "Experts by layer; arrow up and down choose a layer, Enter its expert",
     onkeydown(event) {
+      const m = store.layers.indexOf(view.state.layer);
+      if (event.key === "Enter" && m >= 0 && view.current() >= 0) {
+        const expert = store.expert(view.current(), m);
+        if (expert !== NOT_CAPTURED) view.set({ expert }, "experts");
+        event.preventDefault();
+        return;
+      }
       const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
       if (!step || !rows.length) return;
       const now = store.layers.indexOf(view.state.layer);
@@ -25,7 +35,7 @@ export function createExperts(view) {
       event.preventDefault();
       event.stopPropagation();
     },
-  }, table);
+  }, lines);
   let rows = [];
   let built = "";
 
@@ -40,11 +50,18 @@ export function createExperts(view) {
     body.replaceChildren(...rows.map(({ row }) => row));
   }
 
-  function badge(expert) {
-    const colour = expertColour(expert, store.experts);
-    const element = h("span", { class: "tv-badge", title: `expert ${expert}` }, String(expert));
-    element.style.background = css(colour);
-    element.style.color = inkOn(colour);
+  /** An expert's number; a click chooses the expert. By keyboard, Enter in the table does. */
+  function badge(expert, m) {
+    const element = h("button", {
+      type: "button", class: "tv-badge", tabindex: "-1", title: `choose expert ${expert} of layer ${store.layers[m]}`,
+      onclick(event) {
+        event.stopPropagation();
+        view.set({ layer: store.layers[m], expert }, "experts");
+      },
+    }, String(expert));
+    if (store.experts > MANY_EXPERTS) return element;
+    element.style.background = css(PALETTE[expert]);
+    element.style.color = inkOn(PALETTE[expert]);
     return element;
   }
 
@@ -60,13 +77,23 @@ export function createExperts(view) {
   function one(token, m, { expert, gate }) {
     const ranks = [...Array(store.rank).keys()].filter((k) => store.expert(token, m, k) !== NOT_CAPTURED);
     if (!ranks.length) return void (expert.replaceChildren(missing()), gate.replaceChildren());
-    expert.replaceChildren(...ranks.map((k) => h("div", {}, badge(store.expert(token, m, k)),
+    expert.replaceChildren(...ranks.map((k) => h("div", {}, badge(store.expert(token, m, k), m),
       ` Expert ${store.expert(token, m, k)}`)));
     gate.replaceChildren(...ranks.map((k) => bar(store.gate(token, m, k))));
   }
 
   /** A whole picture: how many of its patches each expert took. */
-  function many({ first, last }, m, { expert, gate }) {
+  function many(whole, m, { expert, gate }) {
+    const { most, total, mean } = squaresOf(whole, m);
+    if (!total) return void (expert.replaceChildren(missing()), gate.replaceChildren());
+    expert.replaceChildren(h("div", { class: "tv-counts" },
+      ...most.slice(0, 4).map(([e, count]) => h("span", {}, badge(e, m), ` ${count} times`)),
+      most.length > 4 ? h("span", {}, `and ${most.length - 4} more`) : null));
+    gate.replaceChildren(bar(mean));
+  }
+
+  /** The squares of a picture by expert, most first, and their mean gate. */
+  function squaresOf({ first, last }, m) {
     const counts = new Map();
     let total = 0;
     let sum = 0;
@@ -77,13 +104,43 @@ export function createExperts(view) {
       sum += store.gate(i, m);
       total += 1;
     }
-    if (!total) return void (expert.replaceChildren(missing()), gate.replaceChildren());
-    const most = [...counts].sort((a, b) => b[1] - a[1]);
-    expert.replaceChildren(h("div", { class: "tv-counts" },
-      ...most.slice(0, 4).map(([e, count]) => h("span", {}, badge(e), ` ${count} times`)),
-      most.length > 4 ? h("span", {}, `and ${most.length - 4} more`) : null));
-    gate.replaceChildren(bar(sum / total));
+    return { most: [...counts].sort((a, b) => b[1] - a[1]), total, mean: sum / total };
   }
+
+  /** What the table says now, as [layer, expert, count of squares or rank, gate]. */
+  function table() {
+    const token = view.current();
+    const whole = view.words.wholePicture(token);
+    const rows = store.layers.flatMap((layer, m) => {
+      if (whole) return squaresOf(whole, m).most.map(([expert, count]) => [layer, expert, count, null]);
+      return [...Array(store.rank).keys()].filter((k) => token >= 0 && store.expert(token, m, k) !== NOT_CAPTURED)
+        .map((k) => [layer, store.expert(token, m, k), k, store.gate(token, m, k)]);
+    });
+    return { columns: ["layer", "expert", whole ? "squares" : "rank", "gate"], rows };
+  }
+
+  function drawing() {
+    const { rows } = table();
+    const most = Math.max(1, ...rows.map(([, , count, gate]) => (gate === null ? count : 0)));
+    const inks = view.inks();
+    const title = heading.textContent;
+    return {
+      width: 420, height: LINE * (rows.length + 2),
+      paint(pen) {
+        pen.text(title, 8, LINE / 2, { fill: inks.ink, size: 13, weight: 600 });
+        rows.forEach(([layer, expert, count, gate], index) => {
+          const y = LINE * (index + 1.5);
+          const share = gate === null ? count / most : gate;
+          pen.text(`layer ${layer}`, 8, y, { fill: inks.soft });
+          pen.text(`expert ${expert}`, 80, y, { fill: inks.ink });
+          pen.rect(160, y - 4, 200, 8, inks.raised);
+          pen.rect(160, y - 4, 200 * share, 8, inks.accent);
+          pen.text(gate === null ? `${count} times` : gate.toFixed(2), 368, y, { fill: inks.ink });
+        });
+      },
+    };
+  }
+  const menu = createFigureMenu(view, "Experts of a word", { table, drawing });
 
   function draw(token) {
     const layers = store.layers.join();
@@ -102,6 +159,7 @@ export function createExperts(view) {
       if (whole) many(whole, m, cells);
       else one(token, m, cells);
     });
+    menu.draw(`${store.run} ${token} ${store.settled}`);
   }
-  return { element: h("section", { "aria-label": "Experts" }, heading, lead, frame), draw };
+  return { element: h("section", { "aria-label": "Experts" }, heading, lead, frame, menu.element), draw };
 }

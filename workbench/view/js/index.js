@@ -1,4 +1,4 @@
-// What hosts are given: the view, its store, and how Gradio and Jupyter mount it.
+// What hosts are given: the view, the comparison, their stores, and how Gradio and Jupyter mount them.
 //
 // Every file has one idea and imports the others by name, so that Node reads them as they are; module.py joins
 // them into the one module that a page loads. Nothing is imported from elsewhere and nothing is fetched. What a
@@ -7,5 +7,6 @@
 export { TraceStore } from "./store.js";
 export { createReceiver } from "./receiver.js";
 export { createTraceView } from "./view.js";
+export { createCompareView, readComparison } from "./compare.js";
 export { mountGradio } from "./gradio.js";
 export { default } from "./jupyter.js";

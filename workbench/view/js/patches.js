@@ -34,3 +34,29 @@ export function cellsOf(image, values, paint) {
   }
   return { xs, ys, across, grid, peak: grid.reduce((a, b) => Math.max(a, b), 0) };
 }
+
+/** The patches of the painted cut that show a part of the picture: [{token, p, box}]. */
+export function patchesOf(image, paint) {
+  const wanted = kindOf(image, paint);
+  const found = [];
+  image.token.forEach((token, p) => {
+    const box = image.box.subarray(4 * p, 4 * p + 4);
+    if (image.thumbnail[p] === wanted && !Number.isNaN(box[0])) found.push({ token, p, box });
+  });
+  return found;
+}
+
+/** The patch of the painted cut at a place of the picture, or -1. */
+export function patchAt(image, paint, x, y) {
+  const found = patchesOf(image, paint).find(({ box }) => x >= box[0] && y >= box[1] && x < box[2] && y < box[3]);
+  return found ? found.p : -1;
+}
+
+/** The neighbour of patch p in a direction (dx, dy of -1, 0, 1), or p itself at the border. */
+export function neighbour(image, paint, p, dx, dy) {
+  const [x0, y0, x1, y1] = image.box.subarray(4 * p, 4 * p + 4);
+  const x = dx < 0 ? x0 - 1 : dx > 0 ? x1 + 1 : (x0 + x1) / 2;
+  const y = dy < 0 ? y0 - 1 : dy > 0 ? y1 + 1 : (y0 + y1) / 2;
+  const next = patchAt(image, paint, x, y);
+  return next < 0 ? p : next;
+}

@@ -3,7 +3,26 @@
 const ANSWER_PATIENCE = 5000; // ms until an unanswered question is asked again
 
 /** Resolves to undefined when an answer is overdue. */
-export const overdue = () => new Promise((resolve) => setTimeout(resolve, ANSWER_PATIENCE).unref?.());
+const overdue = () => new Promise((resolve) => setTimeout(resolve, ANSWER_PATIENCE).unref?.());
+
+/** Asks a host for what a view lacks: one question at a time, and not again what got no answer. */
+export function createAsker(store, request, changed) {
+  let asked = false;
+  let refused = "";
+  return (question) => {
+    const key = JSON.stringify(question);
+    if (!question || asked || key === refused) return;
+    asked = true;
+    Promise.race([request(question), overdue()])
+      .then((answer) => { if (answer) store.apply(answer); })
+      .catch((error) => console.warn("trace view: could not fetch the attention", error))
+      .finally(() => {
+        asked = false;
+        refused = store.answers(question) ? "" : key;
+        changed();
+      });
+  };
+}
 
 /** Takes messages for a store and asks for what is missing; always chases the newest target. */
 export function createReceiver(store, pull) {

@@ -1,163 +1,126 @@
-// The linked view: words, pictures, experts and the map of one store.
+// The linked view of one trace: words, pictures, experts and the overview, drawn once a frame.
 
-import { NOT_CAPTURED, TraceStore } from "./store.js";
-import { overdue } from "./receiver.js";
-import { imageName, isControl, nameOf, percent, routingOf } from "./naming.js";
+import { createContext } from "./context.js";
 import { h } from "./elements.js";
-import { MANY_EXPERTS } from "./colours.js";
-import { createWords } from "./words.js";
 import { createExperts } from "./experts.js";
-import { createMap } from "./map.js";
+import { looksQuestion } from "./looks.js";
+import { modesOf } from "./map.js";
+import { imageName, percent, routingOf } from "./naming.js";
+import { createOverview } from "./overview.js";
 import { createPictures } from "./pictures.js";
-
-/** Dark or light, as the page has it: a class, Jupyter's attribute, or the system. */
-function themeOf(root) {
-  if (root.closest(".dark")) return "dark";
-  const jupyter = document.body.dataset.jpThemeLight;
-  if (jupyter) return jupyter === "false" ? "dark" : "light";
-  if (window.gradio_config) return "light"; // Gradio says dark with the class
-  return window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-}
+import { createAsker } from "./receiver.js";
+import { placeOf } from "./shade.js";
+import { NOT_CAPTURED, TraceStore } from "./store.js";
+import { createWords } from "./words.js";
 
 const HIDDEN_PATIENCE = 300; // ms until a hidden view looks whether it is shown
+const FEW = 8; // layers that are read out one by one
+
+/** What hosts call what a person chose, and what it is called here. */
+const NAMES = {
+  selected: "selected", selected_layer: "layer", selected_expert: "expert",
+  attention_layer: "attentionLayer", attention_head: "attentionHead",
+};
+const oneHead = (head) => (Array.isArray(head) ? -1 : head); // hosts know one head, or the mean
 
 /**
  * Show a store in an element.
  *
  * options.store: a TraceStore (a new one otherwise); options.css: style text put beside the view;
- * options.onChange({run, selected, selected_layer, attention_layer, attention_head, expert, source}): a choice;
- * options.requestAttention({run, token, layer, head}): promise of an `attn` message, or of nothing if it comes later.
+ * options.onChange({run, selected, selected_layer, selected_expert, attention_layer, attention_head,
+ * attention_heads, expert, source}): a choice; `expert` is the chosen one, else the chosen word's in the chosen layer;
+ * options.requestAttention(question): promise of the `attn` or `looks` message that the question {run, token, layer,
+ * head} or {run, want: "looks", image, patch, layer, head, from} asks for, or of nothing if it comes later;
+ * options.overview: false leaves the overview out; options.experts: false the table of experts;
+ * options.differs(token): a word to mark it with, or undefined.
  * Returns {root, store, set, destroy}; set takes the same names as onChange gives and calls nobody back.
  */
 export function createTraceView(element, options = {}) {
   const store = options.store ?? new TraceStore();
   const root = h("div", { class: "tv", "data-n": "0", "data-done": "false" });
-  const state = {
-    hover: -1, selected: -1, layer: -1, attentionLayer: -1, attentionHead: -1, paint: null, strength: 0.65,
-    mode: null, zoom: "fit",
-  };
   let frame = 0;
   let later = 0;
   let run = null;
-  let asked = null;
-  let refused = null;
   let announced = "";
   let reported = "";
-  let newestOf = [-1, -1];
+  let restyled = false;
 
-  const view = {
-    store, root, state, id: `tv-${Math.random().toString(36).slice(2)}`,
-    asks: Boolean(options.requestAttention),
-    schedule() { frame ||= requestAnimationFrame(draw); },
-    current: () => (state.hover >= 0 ? state.hover : state.selected >= 0 ? state.selected : newest()),
-    attentionLayer: () => (store.attentionInfo?.layers.includes(state.attentionLayer)
-      ? state.attentionLayer : store.attentionInfo?.default ?? -1),
-    paint: () => state.paint ?? (store.images.some(({ thumbnail }) => thumbnail.includes(1)) ? "thumbnail" : "tiles"),
-    attention: () => store.attention(view.current(), view.attentionLayer(), state.attentionHead),
-    titleOf(token) {
-      const whole = view.words.wholePicture(token);
-      return whole ? imageName(store, whole.image) : nameOf(store, token);
-    },
-    hover(token) {
-      if (token === state.hover) return;
-      state.hover = token;
-      view.schedule();
-    },
-    set(change, source) {
-      Object.assign(state, change);
-      view.schedule();
-      if (source) report(source);
-    },
-    select(token, source, layer = state.layer) {
-      state.hover = -1;
-      view.set({ selected: token, layer }, source);
-      if (source !== "words") view.words.reveal();
-      else requestAnimationFrame(() => view.words.reveal());
-      if (source !== "map") view.map.reveal(token);
-    },
-  };
-
-  /** With nothing chosen: the last written word that has a letter or digit, so a stop marker is not shown off. */
-  function newest() {
-    if (newestOf[0] === store.n && newestOf[2] === store.run) return newestOf[1];
-    let found = -1;
-    for (let i = store.n - 1; i >= 0 && store.generated(i); i--) {
-      if (found < 0) found = i;
-      if (!isControl(store.text[i]) && /[\p{L}\p{N}]/u.test(store.text[i])) { found = i; break; }
-    }
-    newestOf = [store.n, found < 0 ? store.n - 1 : found, store.run];
-    return newestOf[1];
-  }
-
-  /** Tell the host what a person chose, if it is a choice and not a matter of looks. */
-  function report(source) {
-    const m = store.layers.indexOf(state.layer);
-    const chosen = {
-      run: store.run,
-      selected: state.selected,
-      selected_layer: state.layer,
-      attention_layer: view.attentionLayer(),
-      attention_head: state.attentionHead,
-      expert: state.selected >= 0 && m >= 0 ? store.expert(state.selected, m) : NOT_CAPTURED,
-    };
-    const told = JSON.stringify(chosen);
-    if (told !== reported) options.onChange?.({ ...chosen, source });
-    reported = told;
-  }
+  const schedule = () => { frame ||= requestAnimationFrame(draw); };
+  const asks = Boolean(options.requestAttention);
+  const view = createContext(store, root, { schedule, report, asks, differs: options.differs });
+  const { state } = view;
+  const request = (question) => options.requestAttention(question);
+  const askMap = createAsker(store, request, schedule);
+  const askLooks = createAsker(store, request, schedule);
 
   const readout = h("p", { class: "tv-readout" });
   const live = h("p", { class: "tv-live", role: "status", "aria-live": "polite" });
   const empty = h("p", { class: "tv-empty" },
     "Nothing to show yet: the words of the next answer appear here as they are written.");
   view.words = createWords(view);
-  view.experts = createExperts(view);
-  view.map = createMap(view);
   view.pictures = createPictures(view);
+  view.experts = options.experts === false ? null : createExperts(view);
+  view.overview = options.overview === false ? null : createOverview(view);
   const full = h("div", { class: "tv-full" }, view.words.element, readout, live,
-    h("div", { class: "tv-columns" }, view.pictures.element, view.experts.element), view.map.element);
+    h("div", { class: "tv-columns" }, view.pictures.element, view.experts?.element), view.overview?.element);
   root.append(empty, full);
   if (options.css) root.prepend(Object.assign(h("style"), { textContent: options.css }));
 
-  /** Ask for the map of the word looked at; one question at a time, and the next is about the newest wish. */
+  /** Tell the host what a person chose, if it is a choice and not a matter of looks. */
+  function report(source) {
+    const m = store.layers.indexOf(state.layer);
+    const own = state.selected >= 0 && m >= 0 ? store.expert(state.selected, m) : NOT_CAPTURED;
+    const chosen = {
+      run: store.run,
+      selected: state.selected,
+      selected_layer: state.layer,
+      selected_expert: state.expert,
+      attention_layer: view.attentionLayer(),
+      attention_head: oneHead(state.attentionHead),
+      attention_heads: [state.attentionHead].flat(),
+      expert: state.expert >= 0 ? state.expert : own,
+    };
+    const told = JSON.stringify(chosen);
+    if (told !== reported) options.onChange?.({ ...chosen, source });
+    reported = told;
+  }
+
+  /** Ask for the map of the word looked at, and for the words that looked at the chosen place. */
   function fetchAttention(token) {
-    const layer = view.attentionLayer();
-    const key = `${store.run}:${token}:${layer}:${state.attentionHead}`;
-    const answerable = view.asks && store.images.length && layer >= 0 && token >= 0 && store.generated(token);
-    if (!answerable || view.attention() || asked || refused === key) return;
-    asked = key;
-    refused = null;
-    const question = { run: store.run, token, layer, head: state.attentionHead };
-    Promise.race([options.requestAttention(question), overdue()])
-      .then((answer) => { if (answer) store.apply(answer); })
-      .catch((error) => console.warn("trace view: could not fetch the attention", error))
-      .finally(() => {
-        asked = null;
-        if (!store.attention(token, layer, question.head)) refused = key;
-        view.schedule();
-      });
+    if (!asks || !store.images.length || view.attentionLayer() < 0) return;
+    const at = { layer: view.attentionLayer(), head: state.attentionHead };
+    if (token >= 0 && store.generated(token) && !view.attention()) askMap({ run: store.run, token, ...at });
+    const place = placeOf(view);
+    if (place) askLooks(looksQuestion(store, place));
   }
 
   function describe(token) {
     const whole = view.words.wholePicture(token);
-    const facts = [whole ? `tokens ${whole.first} to ${whole.last}` : `token ${token}`, store.generated(token) ? "generated" : "prompt"];
+    const facts = [whole ? `tokens ${whole.first} to ${whole.last}` : `token ${token}`,
+      store.generated(token) ? "generated" : "prompt"];
     const logprob = store.logprob.data[token];
     if (Number.isFinite(logprob)) facts.push(`probability ${Math.exp(logprob).toFixed(2)}`);
+    const shade = view.shade();
+    const value = shade?.value(token) ?? null;
+    if (value !== null && !whole) facts.push(`${shade.name}: ${shade.says(value)}`);
     return facts.join(" · ");
+  }
+
+  function sentenceOf(token) {
+    const layers = [...store.layers.entries()].filter(([, layer]) => store.layers.length <= FEW || layer === state.layer);
+    if (view.words.wholePicture(token)) layers.length = 0; // its squares went to many experts: see the table
+    const routing = layers.map(([m, layer]) => `layer ${layer}: ${routingOf(store, token, m)}`);
+    const map = store.attention(token, view.attentionLayer(), state.attentionHead);
+    const looked = (map?.decoded ? map.images : []).map((share, i) =>
+      `${imageName(store, i)} ${percent(share.tiles + share.thumbnail)} of attention`);
+    return [`Chosen: ${view.titleOf(token)}, ${describe(token)}`, ...routing, ...looked];
   }
 
   function speak() {
     const token = state.selected;
-    if (token < 0 || token >= store.n) return void (announced = live.textContent = "");
-    const few = store.layers.length <= 8;
-    const layers = [...store.layers.entries()].filter(([, layer]) => few || layer === state.layer);
-    if (view.words.wholePicture(token)) layers.length = 0; // its squares went to many experts: see the table
-    const routing = layers.map(([m, layer]) => `layer ${layer}: ${routingOf(store, token, m)}`);
-    const map = store.attention(token, view.attentionLayer(), state.attentionHead);
-    const seen = map?.decoded ? map.images : [];
-    const looked = seen.map((share, i) =>
-      `${imageName(store, i)} ${percent(share.tiles + share.thumbnail)} of attention`);
-    const word = `Chosen: ${view.titleOf(token)}, ${describe(token)}`;
-    const sentence = `${[word, ...routing, ...looked].join(". ")}.`;
+    const parts = token < 0 || token >= store.n ? [] : sentenceOf(token);
+    if (state.expert >= 0) parts.push(`Chosen: expert ${state.expert} of layer ${store.layers[view.layerPlace()]}`);
+    const sentence = parts.length ? `${parts.join(". ")}.` : "";
     if (sentence !== announced) live.textContent = sentence;
     announced = sentence;
   }
@@ -165,13 +128,15 @@ export function createTraceView(element, options = {}) {
   function draw() {
     frame = 0;
     // hidden, for a moment or in another tab: nothing can be measured, and no observer is sure to tell the end of it
-    if (!root.clientWidth) return void (later = setTimeout(view.schedule, HIDDEN_PATIENCE));
+    if (!root.clientWidth) return void (later = setTimeout(schedule, HIDDEN_PATIENCE));
     if (run !== store.run) {
-      if (run !== null) Object.assign(state, { hover: -1, selected: -1 }); // chosen in another answer
+      if (run !== null) Object.assign(state, { hover: -1, selected: -1, expert: -1, shade: "none" }); // of another answer
       run = store.run;
     }
-    state.mode ??= store.run === null ? null : store.experts <= MANY_EXPERTS ? "expert" : "same";
-    root.dataset.theme = themeOf(root);
+    const modes = modesOf(store).map(([mode]) => mode);
+    if (store.run !== null && !modes.includes(state.mode)) [state.mode] = modes;
+    view.refresh(restyled);
+    restyled = false;
     empty.hidden = store.n > 0;
     full.hidden = store.n === 0;
     const token = view.current();
@@ -179,8 +144,8 @@ export function createTraceView(element, options = {}) {
     if (store.n) {
       readout.replaceChildren(h("strong", { dir: "auto" }, view.titleOf(token)), h("span", {}, describe(token)));
       view.pictures.draw(token);
-      view.experts.draw(token);
-      view.map.draw(token);
+      view.experts?.draw(token);
+      view.overview?.draw();
       fetchAttention(token);
       speak();
     }
@@ -188,28 +153,27 @@ export function createTraceView(element, options = {}) {
   }
 
   element.append(root);
-  const stop = store.subscribe(() => view.schedule());
-  const sizes = new ResizeObserver(() => view.schedule());
-  for (const part of [view.map.watch, view.pictures.watch]) sizes.observe(part);
-  const themes = new MutationObserver(() => view.schedule());
+  const restyle = () => { restyled = true; schedule(); };
+  const stop = store.subscribe(schedule);
+  const sizes = new ResizeObserver(schedule);
+  for (const part of [view.overview?.watch, view.pictures.watch]) if (part) sizes.observe(part);
+  const themes = new MutationObserver(restyle);
   for (const node of [document.documentElement, document.body]) {
-    themes.observe(node, { attributes: true, attributeFilter: ["class", "data-jp-theme-light"] });
+    themes.observe(node, { attributes: true, attributeFilter: ["class", "data-jp-theme-light", "data-jp-theme-name"] });
   }
   const system = window.matchMedia("(prefers-color-scheme: dark)");
-  system.addEventListener("change", view.schedule);
-  view.schedule();
+  system.addEventListener("change", restyle);
+  schedule();
 
-  const names = {
-    selected: "selected", selected_layer: "layer",
-    attention_layer: "attentionLayer", attention_head: "attentionHead",
-  };
   return {
     root, store,
     set(change) {
-      const known = Object.entries(change).filter(([name]) => names[name]);
-      view.set(Object.fromEntries(known.map(([name, value]) => [names[name], value])));
+      const known = Object.entries(change).filter(([name, value]) => NAMES[name] && value !== undefined
+        // some heads were told as their mean: that is no new choice
+        && !(name === "attention_head" && value === oneHead(state.attentionHead)));
+      view.set(Object.fromEntries(known.map(([name, value]) => [NAMES[name], value])));
       if ("selected" in change) {
-        requestAnimationFrame(() => { view.words.reveal(); view.map.reveal(change.selected); });
+        requestAnimationFrame(() => { view.words.reveal(); view.overview?.reveal(change.selected); });
       }
     },
     destroy() {
@@ -218,7 +182,7 @@ export function createTraceView(element, options = {}) {
       stop();
       sizes.disconnect();
       themes.disconnect();
-      system.removeEventListener("change", view.schedule);
+      system.removeEventListener("change", restyle);
       root.remove();
     },
   };

@@ -1,15 +1,22 @@
 // The words of the conversation, as a listbox; pictures are folded into chips.
 
-import { MODALITY } from "./store.js";
+import { LONGEST, hasBytes, joinBytes } from "./characters.js";
+import { TINTED, css, gradient, inkOn } from "./colours.js";
+import { KEYS, dropdown, h } from "./elements.js";
+import { createFigureMenu } from "./figure.js";
 import { imageName, isControl } from "./naming.js";
-import { KEYS, h } from "./elements.js";
+import { shadeOf, shadesOf } from "./shade.js";
+import { MODALITY } from "./store.js";
+import { stripDrawing } from "./strip.js";
 
 export function createWords(view) {
   const { store, id } = view;
+  const scale = h("span", { class: "tv-scale", hidden: true });
   const legend = h("p", { class: "tv-legend" },
     h("span", {}, h("span", { class: "tv-key tv-key-generated" }), "written by the model"),
     h("span", {}, h("span", { class: "tv-key tv-key-prompt" }), "given to it"),
     h("span", {}, "Point at a word, or use the arrow keys. A click keeps it, Escape lets go."));
+  const shading = dropdown("What the words are shaded by", (key) => view.set({ shade: key }, "words"), String);
   const list = h("div", {
     class: "tv-words", role: "listbox", tabindex: "0", "aria-label": "Words of the conversation", ...KEYS,
     onpointerover: (event) => { if (event.pointerType !== "touch") view.hover(tokenAt(event.target)); },
@@ -23,6 +30,7 @@ export function createWords(view) {
   let block = null;
   let run = null;
   let active = null;
+  let shaded = { key: "", settled: 0 }; // how words are shaded, and up to which nothing changes any more
 
   const tokenAt = (target) => Number(target.closest?.("[data-token]")?.dataset.token ?? -1);
 
@@ -106,6 +114,18 @@ export function createWords(view) {
       group.body.append(block);
     }
     block.append(element);
+    if (image < 0 && hasBytes(store.text[i])) mend(i);
+  }
+
+  /** Letters whose bytes lie in several tokens, now that one more of them is here. */
+  function mend(i) {
+    let first = i;
+    while (first > 0 && i - first < LONGEST - 1 && hasBytes(store.text[first - 1])) first--;
+    joinBytes(store.text.slice(first, i + 1)).forEach((text, index) => {
+      const { element } = options[owner[first + index]];
+      element.textContent = text;
+      if (!text) element.setAttribute("aria-label", "rest of the character before");
+    });
   }
 
   function chip(image) {
@@ -116,11 +136,13 @@ export function createWords(view) {
 
   function word(i) {
     const text = store.text[i];
+    // markers and the role between them are isolated: they do not decide which way the text runs
+    const marker = isControl(text) || store.text[i - 1] === "<|header_start|>";
     const lines = text.split("\n").length - 1;
     const blank = !text.trim();
     const element = h("span", {
-      class: "tv-token", role: "option", "aria-selected": "false",
-      "data-generated": store.generated(i), "data-control": isControl(text),
+      class: "tv-token", role: "option", "aria-selected": "false", dir: marker ? "ltr" : undefined,
+      "data-generated": store.generated(i), "data-control": isControl(text), "data-differs": view.differs?.(i),
       "data-mark": lines ? "↵".repeat(Math.min(lines, 3)) : text ? undefined : "∅",
       "aria-label": lines && blank ? "line break" : blank ? (text ? "space" : "nothing") : undefined,
     });
@@ -133,6 +155,7 @@ export function createWords(view) {
     if (run !== store.run) {
       list.replaceChildren();
       [options, owner, group, block, active, run] = [[], [], null, null, null, store.run];
+      shaded = { key: "", settled: 0 };
     }
     const atEnd = list.scrollTop + list.clientHeight > list.scrollHeight - 8;
     const grows = owner.length < store.n;
@@ -154,7 +177,52 @@ export function createWords(view) {
     const pointed = kept ?? active;
     if (pointed) list.setAttribute("aria-activedescendant", pointed.id);
     else list.removeAttribute("aria-activedescendant");
+    shading.set(shadesOf(store), view.state.shade);
+    shade(view.shade());
+    menu.draw(`${store.run} ${store.n} ${store.settled} ${view.shade()?.name}`);
   }
+
+  /** Shade the words, those that have changed at least. */
+  function shade(quantity) {
+    const key = quantity ? [quantity.name, quantity.key, view.theme()].join() : "";
+    const all = key !== shaded.key;
+    for (const { element, first, image } of options.slice(all ? 0 : owner[shaded.settled] ?? options.length)) {
+      const colour = image < 0 ? quantity?.colour(first) : null;
+      element.toggleAttribute("data-shaded", Boolean(colour));
+      if (!colour) continue;
+      element.style.setProperty("--tv-shade", css(colour));
+      element.style.setProperty("--tv-shade-ink", inkOn(colour));
+    }
+    if (all) explain(quantity);
+    shaded = { key, settled: store.done ? store.n : store.settled };
+  }
+
+  function explain(quantity) {
+    scale.hidden = !quantity;
+    if (!quantity) return;
+    const box = (background, kind) => {
+      const element = h("span", { class: kind });
+      element.style.background = background;
+      return element;
+    };
+    const parts = quantity.swatches
+      ? quantity.swatches.map(([colour, text]) => h("span", {}, box(css(colour), "tv-swatch"), text))
+      : [h("span", {}, quantity.low, box(gradient(view.theme(), TINTED), "tv-ramp"), quantity.high)];
+    scale.replaceChildren(h("span", {}, quantity.name), ...parts);
+  }
+
+  function table() {
+    const quantity = shadeOf(view);
+    const rows = [...Array(store.n).keys()].map((i) => [
+      i, store.text[i], store.roles[store.role.data[i]] ?? "", store.generated(i) ? "generated" : "prompt",
+      store.modality(i) === MODALITY.text ? "" : imageName(store, store.image.data[i]),
+      Number.isFinite(store.logprob.data[i]) ? store.logprob.data[i] : null,
+      ...(quantity ? [quantity.value(i)] : []),
+    ]);
+    const columns = ["token", "text", "role", "phase", "picture", "log-probability", ...(quantity ? [quantity.name] : [])];
+    return { columns, rows };
+  }
+  const menu = createFigureMenu(view, "Words", { table, drawing: () => stripDrawing(view, list) });
 
   /** Bring the kept word into the strip's own window without moving the page. */
   function reveal() {
@@ -171,6 +239,8 @@ export function createWords(view) {
     const option = options[optionOf(token)];
     return option && option.image >= 0 && option.first === token ? option : null;
   }
-  const element = h("section", { "aria-label": "Words" }, h("h2", {}, "Words"), list, legend);
+  const tools = h("div", { class: "tv-tools" }, h("label", {}, h("span", {}, "shaded by"), shading.select), scale);
+  const element = h("section", { "aria-label": "Words" },
+    h("div", { class: "tv-head" }, h("h2", {}, "Words"), tools), list, legend, menu.element);
   return { element, draw, reveal, wholePicture };
 }

@@ -4,32 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { TraceStore, createReceiver } from "../../workbench/view/js/index.js";
-
-const base64 = (Type, values) => Buffer.from(new Type(values).buffer).toString("base64");
-
-const LAYERS = [1, 3];
-
-const reset = (run = "a", started = 0) => ({
-  op: "reset", run, started, layers: LAYERS, experts: 8, rank: 1, roles: ["system", "user"], images: [],
-  attention: { layers: [3, 7], heads: 4, default: 7 },
-});
-
-/** Tokens [from, to): token i went to expert (i + layer) mod 8, except those not known yet. */
-function append(from, to, { run = "a", settled = to, unknown = [] } = {}) {
-  const tokens = Array.from({ length: to - from }, (_, i) => from + i);
-  const routed = tokens.flatMap((i) => LAYERS.map((_, m) => (unknown.includes(i) ? -1 : (i + m) % 8)));
-  return {
-    op: "append", run, from, settled,
-    text: tokens.map((i) => `w${i}`),
-    flags: base64(Uint8Array, tokens.map((i) => (i >= 4 ? 4 : 0))),
-    role: base64(Int8Array, tokens.map(() => 1)),
-    turn: base64(Int16Array, tokens.map(() => 0)),
-    image: base64(Int16Array, tokens.map(() => -1)),
-    logprob: base64(Float32Array, tokens.map(() => -0.5)),
-    experts: base64(Int16Array, routed),
-    gates: base64(Uint16Array, routed.map((expert) => (expert < 0 ? 0 : 6554 * (expert + 1)))),
-  };
-}
+import { append, reset } from "./messages.mjs";
 
 const end = (n, run = "a") => ({ op: "end", run, n });
 

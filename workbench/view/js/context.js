@@ -1,0 +1,122 @@
+// What all parts of a view share: the store, what is chosen, and what follows from it.
+
+import { imageName, isControl, nameOf } from "./naming.js";
+import { shadeOf } from "./shade.js";
+import { NOT_CAPTURED } from "./store.js";
+
+/** Dark or light, as the page has it: a class, Jupyter's attribute, or the system. */
+function themeOf(root) {
+  if (root.closest(".dark")) return "dark";
+  const jupyter = document.body.dataset.jpThemeLight;
+  if (jupyter) return jupyter === "false" ? "dark" : "light";
+  if (window.gradio_config) return "light"; // Gradio says dark with the class
+  return window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+}
+
+const INKS = ["surface", "raised", "ink", "soft", "line", "accent", "hatch"];
+
+/** The view that parts are given. `schedule` asks for a frame, `report(source)` tells the host what was chosen. */
+export function createContext(store, root, { schedule, report, asks, differs }) {
+  const state = {
+    hover: -1, selected: -1, layer: -1, expert: -1, attentionLayer: -1, attentionHead: -1, paint: null, strength: 0.65,
+    overlay: "gaze", overview: "words", counted: "all", mode: null, shade: "none",
+  };
+  let newestOf = { run: null, n: -1, token: -1 };
+  let margins = { run: null, n: 0, most: 0 };
+  let theme = "light";
+  let inks = null;
+  let shade; // of this frame; undefined until somebody asks
+
+  /** With nothing chosen: the last written word that has a letter or digit, so a stop marker is not shown off. */
+  function newest() {
+    if (newestOf.n === store.n && newestOf.run === store.run) return newestOf.token;
+    let found = -1;
+    for (let i = store.n - 1; i >= 0 && store.generated(i); i--) {
+      if (found < 0) found = i;
+      if (!isControl(store.text[i]) && /[\p{L}\p{N}]/u.test(store.text[i])) { found = i; break; }
+    }
+    newestOf = { run: store.run, n: store.n, token: found < 0 ? store.n - 1 : found };
+    return newestOf.token;
+  }
+
+  const view = {
+    store, root, state, asks, differs, schedule,
+    id: `tv-${Math.random().toString(36).slice(2)}`,
+
+    /** The word that everything is about: pointed at, chosen, or the newest. */
+    current: () => (state.hover >= 0 ? state.hover : state.selected >= 0 ? state.selected : newest()),
+    attentionLayer: () => (store.attentionInfo?.layers.includes(state.attentionLayer)
+      ? state.attentionLayer : store.attentionInfo?.default ?? -1),
+    paint: () => state.paint ?? (store.images.some(({ thumbnail }) => thumbnail.includes(1)) ? "thumbnail" : "tiles"),
+    attention: () => store.attention(view.current(), view.attentionLayer(), state.attentionHead),
+
+    /** Place of the chosen layer in `store.layers`, of the first one if none is chosen; -1 without layers. */
+    layerPlace: () => Math.min(Math.max(store.layers.indexOf(state.layer), 0), store.layers.length - 1),
+
+    /** The expert that is singled out, with the place of its layer: the chosen one, else the current word's. */
+    oneExpert() {
+      const layer = view.layerPlace();
+      const token = view.current();
+      const own = layer >= 0 && token >= 0 ? store.expert(token, layer) : NOT_CAPTURED;
+      return { layer, expert: state.expert >= 0 ? state.expert : Math.max(own, 0) };
+    },
+
+    /** The largest margin so far: where the ramp for margins ends. */
+    highestMargin() {
+      if (margins.run !== store.run) margins = { run: store.run, n: 0, most: 0 };
+      for (let i = Math.max(margins.n - 1, 0); i < store.n; i++) {
+        for (let m = 0; m < store.layers.length; m++) {
+          const margin = store.margin(i, m);
+          if (margin > margins.most) margins.most = margin;
+        }
+      }
+      margins.n = store.n;
+      return margins.most || 1;
+    },
+
+    titleOf(token) {
+      const whole = view.words.wholePicture(token);
+      return whole ? imageName(store, whole.image) : nameOf(store, token);
+    },
+    theme: () => theme,
+    inks() {
+      if (!inks) {
+        const style = getComputedStyle(root);
+        inks = Object.fromEntries(INKS.map((name) => [name, style.getPropertyValue(`--tv-${name}`).trim()]));
+      }
+      return inks;
+    },
+    shade() {
+      shade = shade === undefined ? shadeOf(view) : shade;
+      return shade;
+    },
+
+    /** Before a frame is drawn: forget what followed from an older state. */
+    refresh(styleChanged) {
+      theme = themeOf(root);
+      if (root.dataset.theme !== theme || styleChanged) inks = null;
+      root.dataset.theme = theme;
+      shade = undefined;
+    },
+    hover(token) {
+      if (token === state.hover) return;
+      state.hover = token;
+      schedule();
+    },
+    set(change, source) {
+      // an expert is one of its layer: with another layer it is another one
+      const other = "layer" in change && change.layer !== state.layer && !("expert" in change);
+      Object.assign(state, change, other ? { expert: -1 } : {});
+      schedule();
+      if (source) report(source);
+    },
+    select(token, source, layer = state.layer) {
+      state.hover = -1;
+      view.set({ selected: token, layer, ...(token < 0 ? { expert: -1 } : {}) }, source);
+      if (source !== "words") view.words.reveal();
+      else requestAnimationFrame(() => view.words.reveal());
+      if (source !== "map") view.overview?.reveal(token);
+    },
+  };
+  return view;
+}
