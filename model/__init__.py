@@ -1,5 +1,6 @@
 """Llama 4 itself: from a chat message with pictures to logits."""
 
+from model.batch import Batch
 from model.cache import KVCache
 from model.checkpoint import WeightsError, load, save
 from model.config import ConfigError, Llama4Config, TextConfig, VisionConfig
@@ -10,6 +11,7 @@ from model.processor import Inputs, Processor, Spans
 from model.sampling import SamplingParams
 
 __all__ = [
+    "Batch",
     "ConfigError",
     "HookPoint",
     "Inputs",

@@ -6,6 +6,9 @@ most the chunk that the next token belongs to: their memory is bounded by the ch
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
+
 import torch
 from torch import Tensor
 
@@ -53,6 +56,44 @@ class KVCache:
             return self.positions
         return torch.arange(self.length, device=device).expand(batch, -1)
 
+    @classmethod
+    def joined(cls, rows: Sequence[tuple[KVCache, int]]) -> KVCache:
+        """A new cache of chosen rows of others, each a cache and a row's number in it, to go on together.
+
+        Rows of unequal length are padded on the left; padding that nobody needs any more is dropped.
+        """
+        first = rows[0][0]
+        device = first._buffers[0].device
+        parts = [(cache, [row for _, row in group]) for cache, group in groupby(rows, key=lambda row: row[0])]
+        places = [cache.key_positions(max(chosen) + 1, device)[chosen] for cache, chosen in parts]
+        made = cls(first.config)
+        made.length = max(int((place >= 0).sum(dim=1).max()) for place in places)
+        positions = torch.full((len(rows), made.length), -1, device=device)
+        end = 0
+        for place in places:
+            tail, start, end = place[:, -made.length :], end, end + len(place)
+            positions[start:end, made.length - tail.shape[1] :] = tail
+        made.positions = positions if bool((positions < 0).any()) else None
+        longest = max(cache.kept(True) for cache, _ in parts)
+        made.first[True] = max(0, made.length - longest)
+        for layer in range(len(made._buffers)):
+            made._buffers[layer] = made._gathered(layer, parts, len(rows))
+        made._forget_finished_chunks()
+        return made
+
+    def _gathered(self, layer: int, parts: list[tuple[KVCache, list[int]]], count: int) -> Tensor:
+        chunked = self.config.uses_rope(layer)
+        kept, one = self.kept(chunked), parts[0][0]._buffers[layer]
+        # zeros, not whatever was in the memory: a masked value still takes part, with weight zero
+        made = one.new_zeros(2, count, one.shape[2], kept + SMALLEST_BUFFER, one.shape[4])
+        end = 0
+        for cache, chosen in parts:
+            start, end, stop = end, end + len(chosen), cache.kept(chunked)
+            tail = min(kept, stop)
+            rows = cache._buffers[layer][:, chosen, :, stop - tail : stop]
+            made[:, start:end, :, kept - tail : kept] = rows
+        return made
+
     def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Add a layer's keys and values [batch, kv_heads, tokens, width]; returns all that it keeps."""
         kept = self.kept(self.config.uses_rope(layer))
@@ -60,7 +101,7 @@ class KVCache:
         buffer = self._buffers[layer]
         if buffer is None or buffer.shape[3] < end:
             room = max(end, SMALLEST_BUFFER, 2 * kept)
-            grown = key.new_empty(2, *key.shape[:2], room, key.shape[3])
+            grown = _empty(key, 2, *key.shape[:2], room, key.shape[3])
             if buffer is not None:
                 grown[:, :, :, :kept] = buffer[:, :, :, :kept]
             self._buffers[layer] = buffer = grown
@@ -95,8 +136,13 @@ class KVCache:
             kept = buffer[:, :, :, drop : drop + left]
             if buffer.shape[3] > 2 * max(chunk, SMALLEST_BUFFER):
                 # the room of a long prompt is given back
-                self._buffers[layer] = buffer.new_empty(
-                    *buffer.shape[:3], max(left, SMALLEST_BUFFER), buffer.shape[4]
-                )
+                room = max(left, SMALLEST_BUFFER)
+                self._buffers[layer] = _empty(buffer, *buffer.shape[:3], room, buffer.shape[4])
             self._buffers[layer][:, :, :, :left] = kept.clone()
         self.first[True] = needed_from
+
+
+@torch.inference_mode(False)
+def _empty(like: Tensor, *shape: int) -> Tensor:
+    """A buffer that later passes may write to, in whatever mode it was made."""
+    return torch.empty(shape, dtype=like.dtype, device=like.device)

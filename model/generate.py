@@ -71,8 +71,8 @@ class TextStream:
         return text[:keep], False
 
 
-class _Row:
-    """The state of one answer in the batch."""
+class Row:
+    """The state of one answer in a batch; of rows with the same seed, `index` tells one from another."""
 
     def __init__(
         self, index: int, prompt: Tensor, params: SamplingParams, llama: Llama4, tokenizer: Tokenizer
@@ -126,6 +126,8 @@ def generate(
         cancel: when set, generation ends before the next token.
         cache: an empty cache to fill, for a caller who wants to go on from it.
 
+    What hooks see meanwhile are inference tensors: to be read, not to be written to or differentiated.
+
     Raises:
         ValueError: the prompt leaves no room in the model's context.
     """
@@ -133,7 +135,7 @@ def generate(
         yield steps[0]
 
 
-@torch.no_grad()
+@torch.inference_mode()  # at a single token, what gradients could need is a tenth of the time
 def generate_batch(
     llama: Llama4,
     processor: Processor,
@@ -150,7 +152,7 @@ def generate_batch(
             raise ValueError(
                 f"the prompt has {len(inputs.token_ids)} tokens; this model's context is {context}"
             )
-    rows = [_Row(i, inputs.token_ids, params, llama, processor.tokenizer) for i, inputs in enumerate(batch)]
+    rows = [Row(i, inputs.token_ids, params, llama, processor.tokenizer) for i, inputs in enumerate(batch)]
     cache = llama.new_cache() if cache is None else cache
     token_ids, positions = _left_padded([inputs.token_ids for inputs in batch], llama.device)
     tiles = [inputs.pixel_values for inputs in batch if inputs.pixel_values is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 
@@ -22,6 +23,8 @@ class SamplingParams:
         min_p: drop tokens less likely than this share of the likeliest (arXiv:2407.01082), in [0, 1).
         repetition_penalty: divides the positive and multiplies the negative logits of tokens that already
             occurred, prompt included (arXiv:1909.05858); 1 is off.
+        logit_bias: token ids and what is added to their logits before all else, as a dict or as pairs; the
+            log-probabilities that are reported stay the model's own.
         seed: makes sampling repeatable; None draws anew every time.
         max_tokens: the answer's length limit, in tokens.
         stop: strings that end the answer; they are not part of it.
@@ -33,6 +36,7 @@ class SamplingParams:
     top_p: float = 1.0
     min_p: float = 0.0
     repetition_penalty: float = 1.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
     seed: int | None = None
     max_tokens: int = 256
     stop: tuple[str, ...] = ()
@@ -41,6 +45,8 @@ class SamplingParams:
     def __post_init__(self) -> None:
         if isinstance(self.stop, str):
             object.__setattr__(self, "stop", (self.stop,))
+        bias = self.logit_bias.items() if isinstance(self.logit_bias, dict) else self.logit_bias
+        object.__setattr__(self, "logit_bias", tuple((token, added) for token, added in bias))
         texts = isinstance(self.stop, list | tuple) and all(isinstance(t, str) and t for t in self.stop)
         checks = {
             "temperature": (_real(self.temperature, 0, math.inf), "a number from 0 up"),
@@ -50,6 +56,10 @@ class SamplingParams:
             "repetition_penalty": (
                 _real(self.repetition_penalty, 0, math.inf) and self.repetition_penalty > 0,
                 "above 0 (1 is off)",
+            ),
+            "logit_bias": (
+                all(_whole(token, 0) and _real(abs(added), 0, math.inf) for token, added in self.logit_bias),
+                "finite numbers by token id",
             ),
             "seed": (self.seed is None or _whole(self.seed, 0), "None or a whole number from 0 up"),
             "max_tokens": (_whole(self.max_tokens, 1), "a whole number from 1 up"),
@@ -90,6 +100,18 @@ def penalize_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
     return logits.index_copy(0, seen, torch.where(values > 0, values / penalty, values * penalty))
 
 
+def add_bias(logits: Tensor, bias: Sequence[tuple[int, float]]) -> Tensor:
+    """Add to the logits [vocabulary] of some token ids.
+
+    Raises:
+        ValueError: there is no such token.
+    """
+    tokens = torch.tensor([token for token, _ in bias], device=logits.device)
+    if int(tokens.max()) >= len(logits):
+        raise ValueError(f"logit_bias names token {int(tokens.max())}; this model has {len(logits)}")
+    return logits.index_add(0, tokens, logits.new_tensor([added for _, added in bias]))
+
+
 def restrict(logits: Tensor, params: SamplingParams) -> Tensor:
     """Apply temperature, top-k, top-p, min-p, in this order, to `logits` [vocabulary]; dropped: -inf."""
     logits = logits / params.temperature
@@ -114,6 +136,8 @@ def sample(logits: Tensor, params: SamplingParams, generator: torch.Generator, s
         generator: of the row, on the logits' device.
         seen: [n] int64, the distinct token ids so far (for the repetition penalty).
     """
+    if params.logit_bias:
+        logits = add_bias(logits, params.logit_bias)
     if params.repetition_penalty != 1:
         logits = penalize_repetition(logits, seen, params.repetition_penalty)
     if params.temperature == 0:

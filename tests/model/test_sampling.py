@@ -122,7 +122,7 @@ def test_tokens_are_drawn_as_often_as_they_are_likely():
         ("repetition_penalty", 0.0), ("repetition_penalty", math.inf), ("seed", -1), ("seed", 2**63),
         ("seed", 1.5), ("max_tokens", 0), ("max_tokens", 2.5), ("max_tokens", None), ("max_tokens", True),
         ("top_logprobs", -1), ("top_logprobs", 1.0), ("stop", ""), ("stop", ["a", ""]), ("stop", [1]),
-        ("stop", None), ("stop", 5),
+        ("stop", None), ("stop", 5), ("logit_bias", {-1: 1.0}), ("logit_bias", {1: math.nan}),
     ],
 )  # fmt: skip
 def test_a_setting_that_cannot_be_is_an_error_that_names_it(name, value):
@@ -136,6 +136,14 @@ def test_whole_numbers_of_other_libraries_are_taken_and_kept_as_plain_ones():
     )
     assert (params.top_k, params.max_tokens, params.seed, params.temperature) == (5, 7, 1, 0.5)
     assert json.loads(json.dumps(asdict(params)))["max_tokens"] == 7
+
+
+def test_a_bias_is_added_before_all_else_and_names_a_token_that_there_is():
+    logits, generator = torch.tensor([1.0, 2.0, 3.0]), torch.Generator()
+    params = SamplingParams(logit_bias={2: -5.0, 0: 1.5})
+    assert sample(logits, params, generator, torch.tensor([0])) == 0
+    with pytest.raises(ValueError, match="logit_bias names token 3; this model has 3"):
+        sample(logits, SamplingParams(logit_bias={3: 1.0}), generator, torch.tensor([0]))
 
 
 @pytest.mark.parametrize(("given", "kept"), [("\n", ("\n",)), (["a", "bc"], ("a", "bc")), ((), ())])

@@ -1,0 +1,83 @@
+"""Answers that share the model: they join and leave between two steps; a step is one pass for all of them.
+
+A row that joins is read alone and then goes on with the others, padded on the left; padding is invisible to
+it, so it says what it would say alone, up to the rounding of a product of several rows: where two tokens are
+all but equally likely, that may decide between them. A row that is alone is computed as `generate` does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from model.cache import KVCache
+from model.generate import Row, Step
+from model.llama4 import Llama4
+from model.processor import Inputs, Processor
+from model.sampling import SamplingParams
+
+
+class Batch:
+    """The answers that are being given.
+
+    Args:
+        llama: the model. processor: whose tokenizer decodes.
+    """
+
+    def __init__(self, llama: Llama4, processor: Processor) -> None:
+        self.llama = llama
+        self.processor = processor
+        self.rows: list[Row] = []
+        self._places: list[tuple[KVCache, int]] = []  # where each row's keys and values are
+        self._cache: KVCache | None = None  # of all rows as they are; None when one has joined or left
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @torch.no_grad()
+    def join(self, inputs: Inputs, params: Sequence[SamplingParams]) -> list[tuple[Row, Step]]:
+        """Read a prompt once and begin as many answers to it as there are `params`; gives the first tokens.
+
+        Raises:
+            ValueError: the prompt leaves no room in the model's context.
+        """
+        context, prompt = self.llama.config.text.max_position_embeddings, inputs.token_ids
+        if len(prompt) >= context:
+            raise ValueError(f"the prompt has {len(prompt)} tokens; this model's context is {context}")
+        cache = self.llama.new_cache()
+        token_ids = prompt[None].to(self.llama.device)
+        hidden = self.llama.hidden(token_ids, inputs.pixel_values, cache)[:, -1:]
+        logits = self.llama.unembed(hidden)[0, -1].float()
+        begun = []
+        for index, one in enumerate(params):
+            row = Row(index, prompt, one, self.llama, self.processor.tokenizer)
+            begun.append((row, row.advance(logits)))
+            if not row.done:
+                self.rows.append(row)
+                self._places.append((cache, 0))
+                self._cache = None
+        return begun
+
+    def leave(self, row: Row) -> None:
+        """Give up an answer; the others go on."""
+        at = self.rows.index(row)
+        del self.rows[at], self._places[at]
+        self._cache = None
+
+    @torch.no_grad()
+    def step(self) -> list[tuple[Row, Step]]:
+        """One more token of every answer; those that end with it have left."""
+        if not self.rows:
+            return []
+        if self._cache is None:
+            self._cache = KVCache.joined(self._places)
+            self._places = [(self._cache, row) for row in range(len(self.rows))]
+        token_ids = torch.tensor([[row.last] for row in self.rows], device=self.llama.device)
+        hidden = self.llama.hidden(token_ids, cache=self._cache)
+        logits = self.llama.unembed(hidden)[:, -1].float()  # [rows, vocabulary]
+        steps = [(row, row.advance(logits[at])) for at, row in enumerate(self.rows)]
+        for row, _ in steps:
+            if row.done:
+                self.leave(row)
+        return steps
