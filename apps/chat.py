@@ -1,4 +1,5 @@
-"""The chat page: lays out what `handlers.py` does, and connects it.
+"""The chat page: what happens when a person uses it. `layout.py` says where things stand, `handlers.py` does
+the work.
 
     python -m apps.chat --model demo        # or the folder of a checkpoint
 
@@ -8,114 +9,101 @@ Everything the page loads comes from this machine, and a content security policy
 from __future__ import annotations
 
 import argparse
-import atexit
 import json
 import os
-import shutil
-import socket
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from starlette.middleware import Middleware
 
 import workbench as wb
 from apps import examples
-from apps.handlers import Desk, Frame, Refusal, sampling
-from apps.page import CSS, LocalOnly, blank, header, notice, status, theme, trace_view
+from apps.handlers import Desk, Frame, Refusal
+from apps.launch import PORTS_TRIED, credentials, free_port, launch, private_folder
+from apps.layout import Layout
+from apps.maker import Truths
+from apps.page import blank, honesty, notice, save_links, status, truths
+from apps.settings import sampling, suggested_system_prompt
 from model.quantize import RECIPES
 
-LARGEST_FILE = "25mb"
-SECONDS_A_PICTURE_IS_KEPT = 24 * 3600
-PORTS_TRIED = 20
+__all__ = ["PORTS_TRIED", "build", "free_port", "launch", "main"]
 
-WELCOME = (
-    "**Show up to five pictures and ask about them.** Beside the answer you will see, for every word, which "
-    "experts each layer used and where on the pictures the model looked. Or begin with one of these:"
-)
+SECONDS_A_PICTURE_IS_KEPT = 24 * 3600
+MOST_WATCHED = 48  # answers, one of them being written and the others in the line
+
+# what the view shows, asked of the view itself
+SHOWN = """() => {
+  const view = document.querySelector('#trace .tv');
+  return [view?.dataset.run ?? '', view?.dataset.attention ?? ''];
+}"""
 
 Update = dict[gr.components.Component, Any]
 
 
-class Page:
-    """The parts of the page, and what happens when a person uses them.
+class Page(Layout):
+    """The page, connected.
 
     Args:
         desk: does the work. cards: questions to begin with. longest_answer: in tokens, at first.
+        suggestion: a system prompt offered at a click. folder: for pictures that are made here.
     """
 
-    def __init__(self, desk: Desk, cards: Sequence[examples.Example], longest_answer: int) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        cards: Sequence[examples.Example],
+        longest_answer: int,
+        suggestion: str,
+        folder: Path,
+    ) -> None:
+        super().__init__(desk, cards, longest_answer, suggestion)
         self.desk = desk
         self.cards = cards
-        self.longest_answer = longest_answer
-        with gr.Row(elem_id="workbench"):
-            with gr.Column(scale=5, min_width=320, elem_id="talk"):
-                with gr.Row(elem_id="top"):
-                    gr.HTML(header(desk.session.name), elem_id="header", padding=False)
-                    self.new = gr.Button("New conversation", size="sm", scale=0, min_width=140, elem_id="new")
-                self._lay_out_talk()
-            with gr.Column(scale=6, min_width=320, elem_id="look"):
-                self.view = trace_view(desk, "trace")
-
-    def _lay_out_talk(self) -> None:
-        self.chat = gr.Chatbot(
-            elem_id="chat",
-            show_label=False,
-            label="Conversation",
-            height="auto",
-            layout="bubble",
-            buttons=["copy"],
-            feedback_options=None,
-            placeholder=WELCOME,
-            examples=[
-                {"text": card.text, "files": [str(path) for path in card.pictures]} for card in self.cards
-            ],
-        )
-        self.box = gr.MultimodalTextbox(
-            elem_id="composer",
-            show_label=False,
-            label="Message",
-            placeholder="Ask about your pictures: drop, paste or pick them here",
-            file_types=["image"],
-            file_count="multiple",
-            sources=["upload"],
-            lines=1,
-            max_lines=8,
-            max_plain_text_length=100_000,
-            autofocus=True,
-        )
-        self.notice = gr.HTML(elem_id="notice", padding=False)
-        self.status = gr.HTML(status(""), elem_id="status", padding=False)
-        with gr.Accordion("Settings", open=False, elem_id="settings"):
-            self.settings = [
-                gr.Slider(0, 2, 0, step=0.05, label="Temperature", info="0: the likeliest word"),
-                gr.Slider(0.05, 1, 1, step=0.05, label="Top-p", info="1: all words are drawn from"),
-                gr.Slider(1, 2048, self.longest_answer, step=1, label="Longest answer", info="in tokens"),
-                gr.Textbox("", label="Seed", info="a number repeats a draw", max_lines=1),
-            ]
+        self.suggested = suggestion
+        self.folder = folder
+        self.truths = Truths()
+        for card in cards:
+            for path, known in zip(card.pictures, card.known, strict=True):
+                self.truths.remember(path, known)
 
     def connect(self, demo: gr.Blocks) -> None:
         """Say what follows from what."""
-        shown = [self.chat, self.view, self.status, self.notice, self.box]
+        shown = [
+            self.chat, self.view, self.status, self.notice, self.box, self.save, self.finding, self.kept,
+        ]  # fmt: skip
         # a progress veil over the view would hide the words as they come
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        writing = {"concurrency_id": "answers", "concurrency_limit": 16} | quiet
+        writing = {"concurrency_id": "answers", "concurrency_limit": MOST_WATCHED} | quiet
+        at_once = {"queue": False} | quiet
+        settings = [self.system, *self.sampling]
         answers = [
-            self.box.submit(self.send, [self.box, *self.settings], shown, **writing),
-            self.chat.retry(self.retry, self.settings, shown, **writing),
-            self.chat.example_select(self.send_example, self.settings, shown, **writing),
+            self.box.submit(self.send, [self.box, *settings], shown, **writing),
+            self.chat.retry(self.retry, settings, shown, **writing),
+            self.chat.example_select(self.send_example, settings, shown, **writing),
         ]
-        self.box.stop(self.stop, None, None, queue=False, **quiet)
-        self.chat.undo(self.undo, None, shown, queue=False, **quiet)
-        self.chat.select(self.reopen, None, [self.view], queue=False, **quiet)
-        self.new.click(self.clear, None, shown, queue=False, cancels=answers, **quiet)
+        self.box.stop(self.stop, None, None, **at_once)
+        self.chat.undo(self.undo, None, shown, **at_once)
+        self.chat.select(self.reopen, None, [self.view, self.save, self.finding], **at_once)
+        self.new.click(self.clear, None, shown, cancels=answers, **at_once)
+        self.edit.click(self.take_back, [self.run, self.place], shown, js=SHOWN, **at_once)
+        self.honest.click(
+            self.check, [self.run, self.place], [self.finding, self.notice], js=SHOWN,
+            concurrency_id="checks", concurrency_limit=8, show_progress="minimal", api_visibility="private",
+        )  # fmt: skip
+        self.truth.click(self.tell, [self.run, self.place], [self.finding], js=SHOWN, **at_once)
+        self.open.upload(
+            self.open_file, [self.open], [self.view, self.save, self.finding, self.notice], **at_once
+        )
+        self.maker.made(self.add_picture, [self.box], [self.box, self.notice], **at_once)
+        self.suggestion.click(lambda: self.suggested, None, [self.system], **at_once)
+        demo.load(self.restore, [self.kept], [*shown, self.system], **at_once)
         demo.unload(self.leave)
 
     def send(
         self,
         draft: dict,
+        system: str,
         temperature: float,
         top_p: float,
         most: float,
@@ -125,14 +113,16 @@ class Page:
         """Answer what stands in the composer."""
         text, files = draft["text"] or "", draft["files"]
         yield from self._frames(
-            lambda: self.desk.send(
-                request.session_hash, text, files, sampling(temperature, top_p, most, seed)
+            request,
+            lambda visitor: self.desk.send(
+                visitor, text, files, sampling(temperature, top_p, most, seed), system or ""
             ),
             emptied={"value": None},
         )
 
     def send_example(
         self,
+        system: str,
         temperature: float,
         top_p: float,
         most: float,
@@ -145,33 +135,38 @@ class Page:
             return
         card = self.cards[chosen.index]
         yield from self._frames(
-            lambda: self.desk.send(
-                request.session_hash, card.text, card.pictures, sampling(temperature, top_p, most, seed)
-            )
+            request,
+            lambda visitor: self.desk.send(
+                visitor, card.text, card.pictures, sampling(temperature, top_p, most, seed), system or ""
+            ),
         )
 
     def retry(
-        self, temperature: float, top_p: float, most: float, seed: str, request: gr.Request
+        self, system: str, temperature: float, top_p: float, most: float, seed: str, request: gr.Request
     ) -> Iterator[Update]:
         """Answer the last message again."""
         yield from self._frames(
-            lambda: self.desk.retry(request.session_hash, sampling(temperature, top_p, most, seed))
+            request,
+            lambda visitor: self.desk.retry(visitor, sampling(temperature, top_p, most, seed), system or ""),
         )
 
-    def _frames(self, ask: Callable[[], Iterator[Frame]], emptied: dict | None = None) -> Iterator[Update]:
-        started = False
+    def _frames(
+        self, request: gr.Request, ask: Callable[[str], Iterator[Frame]], emptied: dict | None = None
+    ) -> Iterator[Update]:
+        visitor, started = request.session_hash, False
         try:
-            for frame in ask():
+            for frame in ask(visitor):
                 update: Update = {
                     self.chat: frame.chat,
                     self.view: json.dumps(frame.view),
                     self.status: status(frame.status, frame.pictures),
                 }
                 if not started:
-                    update[self.notice] = notice("")
+                    update |= {self.notice: notice(""), self.save: "", self.finding: ""}
                     update[self.box] = gr.update(submit_btn=False, stop_btn="Stop", **(emptied or {}))
                 elif frame.done:
                     update[self.box] = gr.update(submit_btn=True, stop_btn=False)
+                    update |= {self.save: save_links(frame.run_id), self.kept: self.desk.kept(visitor)}
                 started = True
                 yield update
         except Refusal as refusal:
@@ -184,21 +179,87 @@ class Page:
     def reopen(self, chosen: gr.SelectData, request: gr.Request) -> Update:
         """Show the trace of the answer that was clicked, or of the answer to the question that was."""
         message = None
-        if isinstance(chosen.index, int):
+        if isinstance(chosen.index, int) and chosen.index >= 0:
             message = self.desk.reopen(request.session_hash, chosen.index // 2)
-        return {} if message is None else {self.view: json.dumps(message)}
+        return {} if message is None else self._look(message)
+
+    def _look(self, message: dict) -> Update:
+        return {self.view: json.dumps(message), self.save: save_links(message["run"]), self.finding: ""}
+
+    def open_file(self, file: str) -> Update:
+        """Look at a trace that the visitor brought."""
+        try:
+            return self._look(self.desk.open_file(Path(file))) | {self.notice: notice("")}
+        except Refusal as refusal:
+            return {self.notice: notice(str(refusal))}
 
     def undo(self, request: gr.Request) -> Update:
         """Put the last message back into the composer."""
-        text, files, chat = self.desk.undo(request.session_hash)
-        draft = {"text": text, "files": files}
-        shown = self.desk.conversation(request.session_hash).pictures
+        return self._taken_back(request, None)
+
+    def take_back(self, run_id: str, place: str, request: gr.Request) -> Update:
+        """Put the question of the answer that is shown back into the composer."""
+        return self._taken_back(request, run_id)
+
+    def _taken_back(self, request: gr.Request, run_id: str | None) -> Update:
+        visitor = request.session_hash
+        try:
+            text, files, chat = self.desk.edit(visitor, run_id)
+        except Refusal as refusal:
+            return {self.notice: notice(str(refusal))}
         return {
             self.chat: chat,
-            self.box: gr.update(value=draft),
+            self.box: gr.update(value={"text": text, "files": files}, submit_btn=True, stop_btn=False),
             self.notice: notice(""),
-            self.status: status("", shown),
+            self.status: status("", self.desk.conversation(visitor).pictures),
+            self.kept: self.desk.kept(visitor),
         }
+
+    def check(self, run_id: str, place: str) -> Update:
+        """Hold the map that is shown against what its word rests on."""
+        try:
+            token, layer, head = (int(number) for number in (place or "").split(":")[:3])
+        except ValueError:
+            return {
+                self.notice: notice("Choose a word of the answer that has a map over the pictures first.")
+            }
+        try:
+            verdict = self.desk.check(run_id, token, layer, head if head >= 0 else None)
+        except Refusal as refusal:
+            return {self.notice: notice(str(refusal))}
+        return {self.finding: honesty(verdict), self.notice: notice("")}
+
+    def tell(self, run_id: str, place: str) -> Update:
+        """What is really in the pictures of the answer that is shown, where it is known."""
+        answer = self.desk.shelf.get(run_id)
+        pictures = [path for turn in answer.turns for path in turn.pictures] if answer else []
+        return {self.finding: truths([self.truths.of(path) for path in pictures])}
+
+    def add_picture(self, draft: dict | None, made: gr.EventData) -> Update:
+        """Put a picture from the scene maker into the message."""
+        try:
+            path = self.truths.make(made._data.get("things"), self.folder)
+        except Refusal as refusal:
+            return {self.notice: notice(str(refusal))}
+        draft = draft or {"text": "", "files": []}
+        files = [*draft["files"], str(path)]
+        return {self.box: gr.update(value={"text": draft["text"], "files": files}), self.notice: notice("")}
+
+    def restore(self, kept: object, request: gr.Request) -> Update:
+        """Bring back the conversation that this browser kept."""
+        visitor = request.session_hash
+        try:
+            if not self.desk.restore(visitor, kept):
+                return {}
+        except Refusal as refusal:
+            return {self.notice: notice(str(refusal)), self.kept: None}
+        conversation = self.desk.conversation(visitor)
+        message = self.desk.reopen(visitor, -1)
+        return {
+            self.chat: conversation.chat(),
+            self.status: status("", conversation.pictures),
+            self.system: conversation.system,
+        } | (self._look(message) if message else {})
 
     def clear(self, request: gr.Request) -> Update:
         """Begin a new conversation; a draft stays."""
@@ -209,6 +270,9 @@ class Page:
             self.status: status(""),
             self.notice: notice(""),
             self.box: gr.update(submit_btn=True, stop_btn=False),
+            self.save: "",
+            self.finding: "",
+            self.kept: None,
         }
 
     def leave(self, request: gr.Request) -> None:
@@ -216,8 +280,13 @@ class Page:
         self.desk.leave(request.session_hash)
 
 
-def build(session: wb.Session, longest_answer: int = 256) -> gr.Blocks:
-    """The page for one model, with the `desk` that serves its visitors; `launch` shows it."""
+def build(session: wb.Session, longest_answer: int = 256, suggestion: str = "") -> gr.Blocks:
+    """The page for one model, with the `desk` that serves its visitors; `launch` shows it.
+
+    Args:
+        longest_answer: in tokens, as the settings have it at first. suggestion: a system prompt that is
+            offered at a click (see `apps.settings.suggested_system_prompt`).
+    """
     # Gradio would look for a newer version of itself, and report its use
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     folder = private_folder()
@@ -229,55 +298,11 @@ def build(session: wb.Session, longest_answer: int = 256) -> gr.Blocks:
         analytics_enabled=False,
         delete_cache=(3600, SECONDS_A_PICTURE_IS_KEPT),
     ) as demo:
-        page = Page(Desk(session), examples.draw(folder), longest_answer)
+        desk = Desk(session, folder=folder / "restored")
+        page = Page(desk, examples.draw(folder), longest_answer, suggestion, folder)
         page.connect(demo)
-    demo.desk = page.desk
+    demo.desk = desk
     return demo.queue(max_size=64)
-
-
-def private_folder() -> Path:
-    """A folder that only this user can read, and that is gone when the program ends."""
-    folder = Path(tempfile.mkdtemp(prefix="moe-workbench-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
-def launch(demo: gr.Blocks, host: str, port: int, **options: Any) -> str:
-    """Show the page and return its address at once. The port must be free."""
-    _, url, _ = demo.launch(
-        server_name=host,
-        server_port=port,
-        share=False,
-        quiet=True,
-        prevent_thread_lock=True,
-        footer_links=[],
-        ssr_mode=False,
-        max_file_size=LARGEST_FILE,
-        theme=theme(),
-        css_paths=CSS,
-        app_kwargs={"middleware": [Middleware(LocalOnly)]},
-        **options,
-    )
-    return url
-
-
-def free_port(host: str, wanted: int) -> int:
-    """The wanted port, or the next one that nobody listens on.
-
-    Raises:
-        OSError: none of the next ones is free, or there is no such host.
-    """
-    for port in range(wanted, min(wanted + PORTS_TRIED, 65536)):
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as door:
-            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                door.bind(address)
-            except OSError as error:
-                taken = error
-            else:
-                return port
-    raise OSError(f"no free port from {wanted} to {wanted + PORTS_TRIED - 1} on {host}: {taken}")
 
 
 def main() -> None:
@@ -289,20 +314,24 @@ def main() -> None:
     parser.add_argument("--quantize", choices=RECIPES, help="hold the experts of a plain checkpoint in less")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 opens it to the network")
     parser.add_argument("--port", type=int, default=7860, help="the next free one is taken if it is in use")
+    parser.add_argument("--auth", type=Path, help="file with a line name:password for each who may come in")
+    parser.add_argument("--root-path", help="where a proxy shows the page, such as /chat")
     options = parser.parse_args()
     if not 1 <= options.port <= 65535:
         parser.error(f"--port is {options.port}; expected 1 to 65535")
     try:
+        auth = credentials(options.auth) if options.auth else None
         port = free_port(options.host, options.port)
         session = wb.load(options.model, quantize=options.quantize)
     except (OSError, ValueError) as error:
         raise SystemExit(f"The chat page could not start: {error}") from None
     if port != options.port:
         print(f"Port {options.port} is in use, so this page takes {port}; --port or PORT= chooses another.")
-    if options.host not in ("127.0.0.1", "localhost", "::1"):
+    if options.host not in ("127.0.0.1", "localhost", "::1") and auth is None:
         print(f"Listening on {options.host}: everybody who reaches this address can use the model.")
-    demo = build(session)
-    url = launch(demo, options.host, port, inbrowser=not os.environ.get("CI"))
+    demo = build(session, suggestion=suggested_system_prompt(Path(options.model)))
+    shown = {"inbrowser": not os.environ.get("CI"), "auth": auth, "root_path": options.root_path}
+    url = launch(demo, options.host, port, **shown)
     print(f"{session!r}\nThe chat page is at {url} (Ctrl-C ends it)", flush=True)
     demo.block_thread()
 

@@ -1,87 +1,58 @@
 """What the chat page does, without the page: values in, values out. Nothing here knows Gradio.
 
 A `Desk` serves all visitors of one model. What was said and shown is kept here, per visitor, never rebuilt
-from what a browser sends back. Answers are made by the session's engine thread and only watched here: a
-visitor who stops or leaves holds nothing up. Finished traces are kept for a while, within a fixed memory.
+from what a browser sends back, except when a page was reloaded. Answers are made by the session's engine
+thread, one after the other, and only watched here: a visitor who stops or leaves holds nothing up. Nobody has
+more than one answer in the line, so everybody's turn comes. Finished traces are kept within a fixed memory.
 """
 
 from __future__ import annotations
 
 import logging
+import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from PIL import Image
-
+from apps import keeping
+from apps.conversation import (
+    Conversation,
+    Refusal,
+    Turn,
+    check_question,
+    messages,
+    sentence,
+)
+from apps.honesty import Verdict, check
+from apps.numbers import prompt_size, status, waiting
 from apps.shelf import Answer, Shelf
 from model import SamplingParams
-from model.picture_files import ImageError, open_image
-from workbench import Run, Session, Trace
+from workbench import Run, Session, Trace, TraceError
+from workbench.grounding import GroundingError
 from workbench.view.payload import Feed, Message, answer_attention, answer_pull, snapshot
 
-MOST_PICTURES = 5
-LONGEST_TEXT = 20_000  # characters of one message
 MOST_VISITORS = 256  # conversations kept; the one longest untouched goes first
+MOST_WAITING = 32  # answers in the line
+LARGEST_TRACE = 64 * 2**20  # bytes of a file
 SECONDS_BETWEEN_FRAMES = 0.08  # nobody reads faster, and a browser keeps up
 
 log = logging.getLogger(__name__)
 
 
-class Refusal(ValueError):
-    """Something that is not done; the text is a sentence for the person who asked."""
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One question and its answer. `note` is shown after the answer; the model never reads it."""
-
-    text: str
-    pictures: tuple[Path, ...] = ()
-    answer: str = ""
-    note: str = ""
-    run_id: str = ""
-
-
-@dataclass
-class Conversation:
-    """One visitor's conversation."""
-
-    turns: list[Turn] = field(default_factory=list)
-    current: Answer | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def pictures(self) -> int:
-        """How many pictures were shown so far: the next one is this number plus one."""
-        return sum(len(turn.pictures) for turn in self.turns)
-
-    @property
-    def busy(self) -> bool:
-        """Whether an answer is being written."""
-        return self.current is not None and self.current.running
-
-    def chat(self) -> list[dict]:
-        """The conversation as a chat shows it: pictures first, as in the prompt, then the words."""
-        shown = []
-        for turn in self.turns:
-            files = [{"path": str(path), "alt_text": path.name} for path in turn.pictures]
-            shown.append({"role": "user", "content": [*files, *([turn.text] if turn.text else [])]})
-            said = "\n\n".join(part for part in (turn.answer, turn.note) if part)
-            shown.append({"role": "assistant", "content": said})
-        return shown
-
-
 @dataclass(frozen=True)
 class Frame:
-    """What a page shows next: the chat and its pictures, a message for the view, one line of numbers."""
+    """What a page shows next: the chat and its pictures, a message for the view, one line of numbers.
+
+    `run_id` is that of the answer.
+    """
 
     chat: list[dict]
     pictures: int
     view: Message
     status: str
+    run_id: str
     done: bool = False
 
 
@@ -89,14 +60,30 @@ class Desk:
     """Serves everybody who talks to one model.
 
     Args:
-        session: the model. shelf: where finished answers stay.
+        session: the model. shelf: where finished answers stay. folder: for pictures that come back with a
+            reloaded page; a temporary one by default.
     """
 
-    def __init__(self, session: Session, shelf: Shelf | None = None) -> None:
+    def __init__(self, session: Session, shelf: Shelf | None = None, folder: Path | None = None) -> None:
         self.session = session
         self.shelf = shelf or Shelf()
+        self._folder = folder
         self._conversations: OrderedDict[str, Conversation] = OrderedDict()
+        self._line: list[Run] = []
         self._lock = threading.Lock()
+        self._one_at_a_time = threading.Lock()  # checks and files: they take much at once
+
+    @property
+    def context(self) -> int:
+        """Tokens that the model can hold."""
+        return self.session.llama.config.text.max_position_embeddings
+
+    @property
+    def waiting(self) -> int:
+        """Answers that are being written or wait for their turn."""
+        with self._lock:
+            self._line = [run for run in self._line if not (run.done or run.cancelled.is_set())]
+            return len(self._line)
 
     def conversation(self, visitor: str) -> Conversation:
         """The visitor's conversation; a new one for a visitor not seen before."""
@@ -109,7 +96,12 @@ class Desk:
         return found
 
     def send(
-        self, visitor: str, text: str, files: Sequence[str | Path], settings: SamplingParams
+        self,
+        visitor: str,
+        text: str,
+        files: Sequence[str | Path],
+        settings: SamplingParams,
+        system: str = "",
     ) -> Iterator[Frame]:
         """Answer a message, frame by frame.
 
@@ -118,13 +110,9 @@ class Desk:
         """
         conversation = self.conversation(visitor)
         turn = Turn(text.strip(), tuple(Path(file) for file in files))
-        if not turn.text:
-            raise Refusal("Write a question about the pictures, too." if files else "Write a question first.")
-        if len(text) > LONGEST_TEXT:
-            raise Refusal(f"The message has {len(text):,} characters; at most {LONGEST_TEXT:,} are read.")
-        yield from self._answer(conversation, conversation.turns, turn, settings)
+        yield from self._answer(conversation, conversation.turns, turn, settings, system)
 
-    def retry(self, visitor: str, settings: SamplingParams) -> Iterator[Frame]:
+    def retry(self, visitor: str, settings: SamplingParams, system: str = "") -> Iterator[Frame]:
         """Answer the last message once more.
 
         Raises:
@@ -135,18 +123,29 @@ class Desk:
             raise Refusal("There is nothing to answer again.")
         last = conversation.turns[-1]
         again = Turn(last.text, last.pictures)
-        yield from self._answer(conversation, conversation.turns[:-1], again, settings)
+        yield from self._answer(conversation, conversation.turns[:-1], again, settings, system)
 
-    def undo(self, visitor: str) -> tuple[str, list[str], list[dict]]:
-        """Take the last message back: its text, its pictures, and the chat without them."""
+    def edit(self, visitor: str, run_id: str | None = None) -> tuple[str, list[str], list[dict]]:
+        """Take a message back, and all that came after it: its text, its pictures, and the chat without them.
+
+        Args:
+            run_id: of the answer to it; the last message by default.
+
+        Raises:
+            Refusal: that answer is none of this conversation.
+        """
         conversation = self.conversation(visitor)
         self.stop(visitor)
         with conversation.lock:
-            if not conversation.turns:
+            runs = [turn.run_id for turn in conversation.turns]
+            if run_id is not None and run_id not in runs:
+                raise Refusal("What is shown is no answer of this conversation; click one in the chat first.")
+            at = len(runs) - 1 if run_id is None else runs.index(run_id)
+            if at < 0:
                 return "", [], []
-            last = conversation.turns[-1]
-            conversation.turns, conversation.current = conversation.turns[:-1], None
-        return last.text, [str(path) for path in last.pictures], conversation.chat()
+            taken = conversation.turns[at]
+            conversation.turns, conversation.current = conversation.turns[:at], None
+        return taken.text, [str(path) for path in taken.pictures], conversation.chat()
 
     def stop(self, visitor: str) -> None:
         """Stop the visitor's answer before its next token."""
@@ -168,13 +167,71 @@ class Desk:
         if gone is not None and gone.current is not None:
             gone.current.cancel()
 
-    def reopen(self, visitor: str, turn: int) -> Message | None:
-        """The view of an earlier answer of this conversation, if it is still kept."""
-        turns = self.conversation(visitor).turns
-        answer = self.shelf.get(turns[turn].run_id) if 0 <= turn < len(turns) else None
-        if answer is None or answer.running:
+    def kept(self, visitor: str) -> keeping.Kept | None:
+        """The conversation for the visitor's own browser to keep; None of an empty one."""
+        conversation = self.conversation(visitor)
+        if not conversation.turns:
             return None
-        return snapshot(answer.trace(), answer.id, answer.shown_again())
+        return keeping.kept(conversation.turns, conversation.system, keeping.MOST_IN_BROWSER)
+
+    def restore(self, visitor: str, value: object) -> bool:
+        """Take up what the visitor's browser kept, if nothing was said here yet; whether it was.
+
+        Raises:
+            Refusal: it is no conversation.
+        """
+        conversation = self.conversation(visitor)
+        if not value or conversation.turns:
+            return False
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="moe-workbench-"))
+        turns, system = keeping.restored(value, self._folder)
+        with conversation.lock:
+            conversation.turns, conversation.system = turns, system
+        return bool(turns)
+
+    def reopen(self, visitor: str, turn: int) -> Message | None:
+        """The view of an answer of this conversation (-1: the last), if it is still kept."""
+        turns = self.conversation(visitor).turns
+        answer = self.shelf.get(turns[turn].run_id) if -1 <= turn < len(turns) and turns else None
+        return None if answer is None or answer.running else self._shown(answer)
+
+    def open_file(self, path: Path) -> Message:
+        """The view of a trace that a visitor brought; no model is asked.
+
+        Raises:
+            Refusal: the file is too large, or no trace; says why without its place on this machine.
+        """
+        name = f"“{path.name[:60]}”"
+        if (size := path.stat().st_size) > LARGEST_TRACE:
+            raise Refusal(f"{name} has {size / 2**20:.0f} MiB; at most {LARGEST_TRACE // 2**20} are opened.")
+        try:
+            with self._one_at_a_time:
+                answer = Answer(Trace.open(path))
+        except TraceError as error:
+            raise Refusal(sentence(error).replace(str(path), name)) from error
+        self.shelf.put(answer)
+        if self.shelf.get(answer.id) is None:
+            raise Refusal(f"{name} holds more than this page keeps.")
+        return self._shown(answer)
+
+    def check(self, run_id: object, token: int, layer: int, head: int | None) -> Verdict:
+        """Whether the map of a word is honest: the word's loss when each square is hidden (`honesty.check`).
+
+        Raises:
+            Refusal: it cannot be asked now, or of this word; says why.
+        """
+        answer = self.shelf.get(run_id)
+        if answer is None or answer.running or not answer.turns:
+            raise Refusal("Only a finished answer of this chat can be checked; ask something first.")
+        if not self._one_at_a_time.acquire(blocking=False):
+            raise Refusal("Another check is running; ask again in a moment.")
+        try:
+            return check(self.session, answer, token, layer, head)
+        except (GroundingError, IndexError) as error:
+            raise Refusal(sentence(error)) from error
+        finally:
+            self._one_at_a_time.release()
 
     def pull(self, question: object) -> Message | None:
         """What a view lacks of the answer it shows; None if that answer is not kept any more."""
@@ -191,56 +248,76 @@ class Desk:
 
     def _asked(self, question: object) -> Answer | None:
         # whatever a browser sends may stand here
-        run_id = question.get("run") if isinstance(question, dict) else None
-        return self.shelf.get(run_id) if isinstance(run_id, str) else None
+        return self.shelf.get(question.get("run")) if isinstance(question, dict) else None
+
+    def _shown(self, answer: Answer) -> Message:
+        return snapshot(answer.trace(), answer.id, answer.shown_again())
 
     def _answer(
-        self, conversation: Conversation, earlier: list[Turn], turn: Turn, settings: SamplingParams
+        self,
+        conversation: Conversation,
+        earlier: list[Turn],
+        turn: Turn,
+        settings: SamplingParams,
+        system: str,
     ) -> Iterator[Frame]:
+        check_question(earlier, turn, system)
         with conversation.lock:
             if conversation.busy:
                 raise Refusal("An answer is being written; stop it first.")
             turns = [*earlier, turn]
-            run = self._start(turns, settings)
-            answer = conversation.current = Answer(run)
+            run = self._start(turns, settings, system)
+            answer = conversation.current = Answer(run, turns, system)
             self.shelf.put(answer)
             conversation.turns = [*earlier, replace(turn, run_id=run.id)]
+            conversation.system = system
         feed, seen = Feed(run.id, answer.started), 0
         try:
             trace = run.trace()
-            yield frame(conversation, feed.next(trace), f"Reading {prompt_size(trace)} …")
+            before = self._before(run)
+            line = waiting(before) if before else f"Reading {prompt_size(trace)} …"
+            yield frame(conversation, feed.next(trace), line)
             while not run.done and not run.cancelled.wait(SECONDS_BETWEEN_FRAMES):
                 if len(run.capture.steps) > seen:
                     trace = run.trace()
                     seen = len(trace.generated_index)
                     note(conversation, run, trace)
-                    yield frame(conversation, feed.next(trace), status(trace))
+                    yield frame(conversation, feed.next(trace), status(trace, self.context))
+                elif before and before != (now := self._before(run)):
+                    before = now
+                    line = waiting(before) if before else f"Reading {prompt_size(trace)} …"
+                    yield frame(conversation, feed.next(trace), line)
         finally:
             # the page may have gone away at any of the yields
             run.cancel()
             answer.finish()
             note(conversation, run, answer.trace(), ended=True)
         trace = answer.trace()
-        yield frame(conversation, feed.next(trace, done=True), status(trace, run), done=True)
+        yield frame(conversation, feed.next(trace, done=True), status(trace, self.context, run), done=True)
 
-    def _start(self, turns: list[Turn], settings: SamplingParams) -> Run:
-        pictures = [path for turn in turns for path in turn.pictures]
-        if len(pictures) > MOST_PICTURES:
-            before = len(pictures) - len(turns[-1].pictures)
-            already = f"; this one has {before} already" if before else f", not {len(pictures)}"
-            raise Refusal(
-                f"A conversation holds at most {MOST_PICTURES} pictures{already}. "
-                "Remove some, or start a new conversation."
-            )
+    def _start(self, turns: list[Turn], settings: SamplingParams, system: str) -> Run:
+        if self.waiting >= MOST_WAITING:
+            raise Refusal(f"{MOST_WAITING} answers are waiting to be written; ask again in a minute.")
         try:
-            return self.session.start(messages(turns), settings)
+            run = self.session.start(messages(turns, system), settings)
+        except Refusal:
+            raise
         except ValueError as error:
             raise Refusal(sentence(error)) from error
+        with self._lock:
+            self._line.append(run)
+        return run
+
+    def _before(self, run: Run) -> int:
+        """How many answers are written before this one."""
+        with self._lock:
+            line = [one for one in self._line if one is run or not (one.done or one.cancelled.is_set())]
+            return line.index(run) if run in line else 0
 
 
 def frame(conversation: Conversation, view: Message, line: str, done: bool = False) -> Frame:
     """What to show of a conversation now."""
-    return Frame(conversation.chat(), conversation.pictures, view, line, done)
+    return Frame(conversation.chat(), conversation.pictures, view, line, view["run"], done)
 
 
 def note(conversation: Conversation, run: Run, trace: Trace, ended: bool = False) -> None:
@@ -254,77 +331,3 @@ def note(conversation: Conversation, run: Run, trace: Trace, ended: bool = False
     with conversation.lock:
         if conversation.turns and conversation.turns[-1].run_id == run.id:
             conversation.turns[-1] = replace(conversation.turns[-1], answer=trace.text, note=words)
-
-
-def messages(turns: Sequence[Turn]) -> list[dict]:
-    """A conversation as the model is told it; pictures are opened here, one by one.
-
-    Raises:
-        Refusal: a picture cannot be read; says which and why.
-    """
-    told: list[dict] = []
-    for turn in turns:
-        pictures = [{"type": "image", "image": picture(path)} for path in turn.pictures]
-        told.append({"role": "user", "content": [*pictures, {"type": "text", "text": turn.text}]})
-        told.append({"role": "assistant", "content": turn.answer})
-    return told[:-1]
-
-
-def picture(path: Path) -> Image.Image:
-    """Open an uploaded picture.
-
-    Raises:
-        Refusal: it cannot be read; the sentence has its name, not its place on this machine.
-    """
-    try:
-        return open_image(path)
-    except ImageError as error:
-        words = sentence(error).replace(repr(str(path)), f"“{path.name}”")
-        if f"“{path.name}”" not in words:  # too long to be repeated there
-            words = f"“{path.name[:60]}” is not a picture that can be read."
-        raise Refusal(words) from error
-
-
-def sampling(temperature: float, top_p: float, max_tokens: float, seed: str | None) -> SamplingParams:
-    """Settings as a form gives them.
-
-    Raises:
-        Refusal: one is out of its range; says which and what is expected.
-    """
-    try:
-        whole = int(seed) if (seed or "").strip() else None
-        return SamplingParams(
-            temperature=float(temperature), top_p=float(top_p), max_tokens=int(max_tokens), seed=whole
-        )
-    except (TypeError, ValueError, OverflowError, AttributeError) as error:
-        raise Refusal(f"A setting does not fit: {sentence(error)}") from error
-
-
-def sentence(error: Exception) -> str:
-    """The first line of an error, as a sentence."""
-    words = str(error).strip().partition("\n")[0] or type(error).__name__
-    return f"{words[0].upper()}{words[1:]}{'' if words.endswith(('.', '!', '?')) else '.'}"
-
-
-def prompt_size(trace: Trace) -> str:
-    """ "412 tokens, 375 of them for 2 pictures"."""
-    tokens = len(trace) - len(trace.generated_index)
-    if not trace.images:
-        return f"{tokens:,} tokens"
-    pictures = "1 picture" if len(trace.images) == 1 else f"{len(trace.images)} pictures"
-    return f"{tokens:,} tokens, {int((trace.image_index >= 0).sum()):,} of them for {pictures}"
-
-
-def status(trace: Trace, run: Run | None = None) -> str:
-    """The line of numbers under a conversation; with the run, also how it ended."""
-    parts = [f"Read {prompt_size(trace)}", f"wrote {len(trace.generated_index):,}"]
-    speed = trace.meta["tokens_per_second"]
-    if speed:
-        parts.append(f"{speed:.0f} tokens/s" if speed >= 10 else f"{speed:.1f} tokens/s")
-    if run is not None and run.error is not None:
-        parts.append("broken off")
-    elif run is not None and run.finish_reason == "length":
-        parts.append("longest answer reached (see Settings)")
-    elif run is not None and run.finish_reason != "stop":
-        parts.append("stopped")
-    return " · ".join(parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import gradio as gr
@@ -12,6 +13,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from apps.handlers import Desk
+from apps.honesty import Verdict
+from apps.maker import Known
 from workbench.view import module, payload
 
 CSS = Path(__file__).with_name("chat.css")
@@ -95,6 +98,52 @@ def notice(sentence: str) -> str:
 def status(line: str, pictures: int = 0) -> str:
     """The quiet line under the composer; pictures in the composer are numbered on from those shown."""
     return f"<style>#composer {{ --pictures-shown: {pictures} }}</style><p>{html.escape(line)}</p>"
+
+
+def save_links(run_id: str) -> str:
+    """Links that save the answer; relative, so that they work behind a proxy, too."""
+    files = (("trace", "safetensors"), ("page", "html"), ("conversation", "json"))
+    links = (
+        f'<a href="answers/{html.escape(run_id)}.{ending}" download>{name}</a>' for name, ending in files
+    )
+    return f"<p>Save the {', the '.join(links)}</p>"
+
+
+def honesty(verdict: Verdict) -> str:
+    """A check of a map: the answer first, then the numbers, then the pictures."""
+    heads = "the mean of all heads" if verdict.head is None else f"head {verdict.head}"
+    word = html.escape(verdict.word.strip() or verdict.word)
+    pictures = "".join(
+        f'<figure><img src="{payload.picture_url(image)}" alt="image {number}, bright where hiding a square '
+        f'costs the word most"><figcaption>image {number}</figcaption></figure>'
+        for number, image in enumerate(verdict.needed, 1)
+    )
+    return (
+        f'<section role="status"><h2>Is this map honest? “{word}”, layer {verdict.layer}, {heads}</h2>'
+        f"<p><b>{html.escape(verdict.sentence)}</b></p>"
+        f"<p>Agreement <b>{verdict.agreement:+.2f}</b> over {verdict.squares} squares (1: the same order, "
+        f"0: none; unrelated maps stay within ±{verdict.chance:.2f}). The word has a probability of "
+        f"{verdict.probability:.2f}; it loses {verdict.lost:.2f} without the square that the map shows "
+        f"brightest (number {verdict.rank} of {verdict.squares}), and {verdict.most:.2f} at most. "
+        f"{verdict.passes} passes of the model.</p>"
+        f"<p>What the word rests on: bright squares, when hidden, cost it most.</p>"
+        f'<div class="needed">{pictures}</div></section>'
+    )
+
+
+def truths(known: Sequence[Sequence[Known] | None]) -> str:
+    """What is really in the pictures of a conversation, in the order of the prompt."""
+    lines = []
+    for number, things in enumerate(known, 1):
+        if things is None:
+            words = "not drawn here, so nobody knows."
+        else:
+            named = (f"{one.colour} {one.shape} ({one.box[0]}, {one.box[1]} to {one.box[2]}, {one.box[3]})"
+                     for one in things)  # fmt: skip
+            words = ", ".join(named) + "."
+        lines.append(f"<li>image {number}: {html.escape(words)}</li>")
+    told = f"<ul>{''.join(lines)}</ul>" if lines else "<p>Ask about a picture first.</p>"
+    return f'<section role="status"><h2>What is really there (pixels, x and y)</h2>{told}</section>'
 
 
 def theme() -> gr.themes.Base:

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench import Run, Trace
+
+if TYPE_CHECKING:
+    from apps.conversation import Turn
 
 MOST_ANSWERS = 64
 MOST_BYTES = 512 * 2**20
 
 
 class Answer:
-    """A running answer, then its trace: once finished, the run and what it holds are let go."""
+    """A running answer, then its trace: once finished, the run and what it holds are let go.
 
-    def __init__(self, run: Run) -> None:
-        self.id = run.id
+    Attributes:
+        id: nobody can guess it, so whoever has it may see the answer.
+        turns, system: the conversation that ends with the question; none of a trace that came as a file.
+    """
+
+    def __init__(self, run: Run | Trace, turns: Sequence[Turn] = (), system: str = "") -> None:
+        opened = isinstance(run, Trace)
+        self.id = secrets.token_urlsafe(12) if opened else run.id
+        self.turns = tuple(turns)
+        self.system = system
         self.started = time.time_ns() // 1000
-        self._run: Run | None = run
-        self._trace: Trace | None = None
+        self._run: Run | None = None if opened else run
+        self._trace: Trace | None = run if opened else None
 
     @property
     def running(self) -> bool:
@@ -75,10 +89,10 @@ class Shelf:
                 del self._answers[old]
                 sizes[old] -= size
 
-    def get(self, run_id: str) -> Answer | None:
-        """The answer, if it is still kept."""
+    def get(self, run_id: object) -> Answer | None:
+        """The answer, if it is still kept; whatever a browser sends may be asked for."""
         with self._lock:
-            return self._answers.get(run_id)
+            return self._answers.get(run_id) if isinstance(run_id, str) else None
 
 
 def size_of(trace: Trace) -> int:

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 import workbench as wb
-from apps import examples, handlers, shelf
-from apps.handlers import MOST_PICTURES, Desk, Frame, Refusal, sampling
+from apps import conversation, examples, handlers, honesty, keeping, maker, numbers, routes, settings, shelf
+from apps.conversation import MOST_PICTURES, Refusal
+from apps.handlers import Desk, Frame
 from apps.shelf import Answer, Shelf
 from model import replaced
 from model.demo.scenes import draw_scene
@@ -42,7 +43,12 @@ def said(frame: Frame) -> list[tuple[str, object]]:
     return [(message["role"], message["content"]) for message in frame.chat]
 
 
-@pytest.mark.parametrize("module", [handlers, shelf, examples])
+WITHOUT_A_PAGE = (
+    conversation, examples, handlers, honesty, keeping, maker, numbers, routes, settings, shelf,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("module", WITHOUT_A_PAGE)
 def test_handlers_do_not_know_gradio(module):
     tree = ast.parse(Path(module.__file__).read_text())
     imported = [node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
@@ -59,7 +65,9 @@ def test_an_answer_grows_frame_by_frame_and_its_trace_says_the_same(desk, pictur
     assert answer == trace.text != ""
     assert len(trace.generated_index) == 6
     assert (trace.routed_experts >= 0).all()
-    assert "wrote 6" in frames[-1].status and "for 1 picture" in frames[-1].status
+    numbers = frames[-1].status
+    assert "wrote 6" in numbers and "for 1 picture" in numbers and "first token after" in numbers
+    assert f"{len(trace)} of 8,192 tokens of context" in numbers and "tokens/s" in numbers
 
 
 def test_the_views_messages_add_up_to_the_trace(desk, picture):
@@ -77,23 +85,23 @@ def test_the_views_messages_add_up_to_the_trace(desk, picture):
     assert [item["op"] for item in frames[-1].view["items"]][-1] == "end"
 
 
-def test_the_model_is_told_the_whole_conversation_and_pictures_count_on(desk, picture):
+def test_the_model_is_told_the_whole_conversation_and_pictures_count_on(desk, picture, session):
     ask(desk, "One?", picture)
     last = ask(desk, "And two?", picture)[-1]
     trace = desk.shelf.get(last.view["run"]).trace()
     assert len(trace.images) == 2 and trace.image_index.max() == 1
     assert [role for role, _ in said(last)] == ["user", "assistant", "user", "assistant"]
     first_answer = said(last)[1][1]
-    assert first_answer in "".join(trace.tokens)
+    assert first_answer in session.processor.tokenizer.decode(trace.token_ids.tolist())
     assert desk.conversation("ada").pictures == 2
 
 
-def test_more_pictures_than_a_conversation_holds_are_refused_and_the_chat_is_kept(desk, picture):
+def test_more_pictures_than_a_question_shows_are_refused_and_the_chat_is_kept(desk, picture):
     before = ask(desk, "One?", picture)[-1].chat
-    with pytest.raises(Refusal, match="at most 5 pictures; this one has 1 already"):
-        ask(desk, "Too many?", *[picture] * MOST_PICTURES)
+    with pytest.raises(Refusal, match="at most 5 pictures, not 6"):
+        ask(desk, "Too many?", *[picture] * (MOST_PICTURES + 1))
     assert desk.conversation("ada").chat() == before
-    assert len(said(ask(desk, "Still there?", *[picture] * (MOST_PICTURES - 1))[-1])) == 4
+    assert len(said(ask(desk, "Five more?", *[picture] * MOST_PICTURES)[-1])) == 4
 
 
 def a_bomb() -> bytes:
@@ -156,23 +164,6 @@ def test_special_tokens_in_a_question_are_ordinary_text(desk):
     assert trace.tokens.count("<|eot|>") == 1 and not trace.images
 
 
-BAD_SETTINGS = (
-    (-1, 1, 9, ""), (0, 0, 9, ""), (0, 1, 0, ""), (0, 1, 9, "-4"), (0, 1, 9, "lucky"),
-    ("warm", 1, 9, ""), (0, 1, None, ""), (0, 1, float("inf"), ""),
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("settings", BAD_SETTINGS)
-def test_a_setting_out_of_range_is_refused(settings):
-    with pytest.raises(Refusal, match="setting"):
-        sampling(*settings)
-
-
-def test_settings_are_those_of_the_model():
-    assert sampling(0.6, 0.9, 12, " 7 ") == SamplingParams(temperature=0.6, top_p=0.9, max_tokens=12, seed=7)
-    assert sampling(0, 1, 12, "") == SamplingParams(max_tokens=12)
-
-
 def test_stop_ends_an_answer_within_one_token_and_keeps_what_was_said(desk, session):
     with held(session, passes=4) as gate:
         frames = desk.send("ada", "Talk", [], SamplingParams(max_tokens=500))
@@ -193,6 +184,39 @@ def test_stop_before_the_first_word_needs_nobody_to_wait(desk, session):
         desk.stop("ada")
         assert said(list(frames)[-1])[1][1] == "(stopped before the first word)"
     assert ask(desk, "Go on?")[-1].done
+
+
+def test_whoever_waits_reads_how_many_answers_come_first(desk, session):
+    with held(session, passes=2) as gate:
+        lines = []
+        for name in ("ada", "bob", "cleo"):
+            frames = desk.send(name, "Talk", [], SHORT)
+            lines.append((frames, next(frames).status))
+            if name == "ada":
+                assert gate.arrived.wait(30)
+        assert [line for _, line in lines][1:] == [
+            "Waiting: 1 answer is written before yours.",
+            "Waiting: 2 answers are written before yours.",
+        ]
+        desk.stop("ada")  # who leaves the line is not counted any more
+        assert next(lines[2][0]).status == "Waiting: 1 answer is written before yours."
+        gate.open()
+        ends = [list(frames)[-1] for frames, _ in lines]
+    assert all(end.done for end in ends) and "wrote 6" in ends[2].status
+    assert desk.waiting == 0
+
+
+def test_a_line_that_is_too_long_is_refused_with_a_sentence(desk, session, monkeypatch):
+    monkeypatch.setattr(handlers, "MOST_WAITING", 1)
+    with held(session, passes=2) as gate:
+        frames = desk.send("ada", "Talk", [], SHORT)
+        next(frames)
+        assert gate.arrived.wait(30)
+        with pytest.raises(Refusal, match="ask again in a minute"):
+            ask(desk, "And I?", visitor="bob")
+        gate.open()
+        assert list(frames)[-1].done
+    assert ask(desk, "And I?", visitor="bob")[-1].done
 
 
 @pytest.mark.parametrize("how", ["the stream is closed", "the visitor leaves", "a new conversation"])
@@ -247,12 +271,90 @@ def test_retry_answers_the_last_message_again_and_undo_gives_it_back(desk, pictu
     first = ask(desk, "And this?", picture)[-1]
     again = list(desk.retry("ada", SHORT))[-1]
     assert again.chat == first.chat and again.view["run"] != first.view["run"]
-    text, files, chat = desk.undo("ada")
+    text, files, chat = desk.edit("ada")
     assert (text, files) == ("And this?", [str(picture)])
     assert chat == first.chat[:2]
-    assert desk.undo("ada")[2] == [] and desk.undo("ada") == ("", [], [])
+    assert desk.edit("ada")[2] == [] and desk.edit("ada") == ("", [], [])
     with pytest.raises(Refusal, match="nothing to answer"):
         list(desk.retry("ada", SHORT))
+
+
+def test_the_model_is_told_the_system_prompt_of_the_question(desk):
+    frames = list(desk.send("ada", "Hello?", [], SHORT, "Say little."))
+    trace = desk.shelf.get(frames[-1].run_id).trace()
+    assert "Say little." in "".join(trace.tokens) and trace.tokens.count("<|header_start|>") == 3
+    assert "Say little." not in str(frames[-1].chat)
+
+
+def test_any_earlier_question_can_be_edited_and_what_came_after_it_goes(desk, picture):
+    first, second = ask(desk, "One?", picture)[-1], ask(desk, "Two?")[-1]
+    with pytest.raises(Refusal, match="no answer of this conversation"):
+        desk.edit("ada", "somebody's")
+    with pytest.raises(Refusal, match="no answer of this conversation"):
+        desk.edit("bob", first.run_id)
+    assert desk.conversation("ada").chat() == second.chat
+    assert desk.edit("ada", first.run_id) == ("One?", [str(picture)], [])
+
+
+def test_a_conversation_survives_a_reload_in_the_visitors_own_browser(desk, picture, tmp_path):
+    assert desk.kept("ada") is None
+    last = list(desk.send("ada", "One?", [picture], SHORT, "Say little."))[-1]
+    kept = desk.kept("ada")
+    desk.leave("ada")
+    assert desk.restore("ada again", kept)
+    again = desk.conversation("ada again")
+    assert again.system == "Say little." and again.turns[0].run_id == last.run_id
+    assert said(last)[1] == ("assistant", again.turns[0].answer)
+    assert desk.reopen("ada again", -1)["run"] == last.run_id
+    assert len(desk.shelf.get(ask(desk, "Two?", visitor="ada again")[-1].run_id).trace().images) == 1
+    assert not desk.restore("ada again", kept)  # what was said here is not overwritten
+    assert not desk.restore("bob", None) and desk.conversation("bob").turns == []
+
+
+def test_a_trace_from_disk_is_shown_without_asking_a_model(desk, picture, tmp_path, session):
+    trace = desk.shelf.get(ask(desk, "What is this?", picture)[-1].run_id).trace()
+    file = trace.save(tmp_path / "mine.safetensors")
+    with held(session, passes=0) as gate:
+        message = desk.open_file(file)
+    assert not gate.arrived.is_set()
+    assert message["items"][-1]["n"] == len(trace)
+    assert desk.pull({"run": message["run"], "from": 0})["items"][0]["op"] == "reset"
+    with pytest.raises(Refusal, match="of this chat"):
+        desk.check(message["run"], len(trace) - 1, 1, None)
+
+
+@pytest.mark.parametrize("content", [b"", b"just words", b"\x08\0\0\0\0\0\0\0{}      "])
+def test_a_file_that_is_no_trace_is_refused_with_its_name_and_not_its_place(desk, tmp_path, content):
+    file = tmp_path / "mine.safetensors"
+    file.write_bytes(content)
+    with pytest.raises(Refusal, match=r"“mine.safetensors”.*\.$") as refusal:
+        desk.open_file(file)
+    assert str(tmp_path) not in str(refusal.value)
+
+
+def test_a_trace_file_that_is_too_large_is_not_read(desk, tmp_path, monkeypatch):
+    monkeypatch.setattr(handlers, "LARGEST_TRACE", 10)
+    (tmp_path / "mine.safetensors").write_bytes(b"x" * 11)
+    with pytest.raises(Refusal, match="at most"):
+        desk.open_file(tmp_path / "mine.safetensors")
+
+
+def test_the_check_of_a_map_asks_the_model_that_answered(desk, picture):
+    run_id = ask(desk, "What is this?", picture)[-1].run_id
+    trace = desk.shelf.get(run_id).trace()
+    word, layer = int(trace.generated_index[0]), int(trace.attention_layers[-1])
+    verdict = desk.check(run_id, word, layer, None)
+    assert verdict.probability == pytest.approx(np.exp(trace.logprobs[0]), rel=0.05)
+    assert (verdict.squares, verdict.passes) == (25, 26) and 1 <= verdict.rank <= 25
+    assert -1 <= verdict.agreement <= 1 and verdict.most >= verdict.lost and len(verdict.needed) == 1
+    for wrong in ((10**6, layer, None), (word, 999, None), (word, layer, 99), (0, layer, None)):
+        with pytest.raises(Refusal, match=r"\.$"):
+            desk.check(run_id, *wrong)
+    with pytest.raises(Refusal, match="of this chat"):
+        desk.check(["nobody's"], word, layer, None)
+    bare = ask(desk, "Hello?", visitor="bob")[-1].run_id
+    with pytest.raises(Refusal, match="picture"):
+        desk.check(bare, len(desk.shelf.get(bare).trace()) - 1, layer, None)
 
 
 def test_an_engine_that_breaks_off_says_so_in_the_chat_and_goes_on(desk, session, caplog):

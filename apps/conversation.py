@@ -1,0 +1,144 @@
+"""One visitor's conversation: as a chat shows it, and as the model is told it. Nothing here knows Gradio."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from apps.shelf import Answer
+from model.picture_files import ImageError, open_image
+
+MOST_PICTURES = 5  # of one question
+MOST_PICTURES_IN_ALL = 20  # of a conversation
+LARGEST_PICTURE = 25 * 2**20  # bytes of a file
+MOST_PIXELS = 100_000_000  # of all pictures together, which are held while an answer is written
+LONGEST_TEXT = 20_000  # characters of one message, or of the system prompt
+MOST_TURNS = 200
+
+
+class Refusal(ValueError):
+    """Something that is not done; the text is a sentence for the person who asked."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One question and its answer. `note` is shown after the answer; the model never reads it."""
+
+    text: str
+    pictures: tuple[Path, ...] = ()
+    answer: str = ""
+    note: str = ""
+    run_id: str = ""
+
+
+@dataclass
+class Conversation:
+    """One visitor's conversation. `system` is what the model was told before the first question."""
+
+    turns: list[Turn] = field(default_factory=list)
+    system: str = ""
+    current: Answer | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures were shown so far: the next one is this number plus one."""
+        return sum(len(turn.pictures) for turn in self.turns)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is being written."""
+        return self.current is not None and self.current.running
+
+    def chat(self) -> list[dict]:
+        """The conversation as a chat shows it: pictures first, as in the prompt, then the words."""
+        shown = []
+        for turn in self.turns:
+            files = [{"path": str(path), "alt_text": path.name} for path in turn.pictures]
+            shown.append({"role": "user", "content": [*files, *([turn.text] if turn.text else [])]})
+            said = "\n\n".join(part for part in (turn.answer, turn.note) if part)
+            shown.append({"role": "assistant", "content": said})
+        return shown
+
+
+def check_question(earlier: Sequence[Turn], turn: Turn, system: str) -> None:
+    """Whether a question is one that is answered.
+
+    Raises:
+        Refusal: it has no words, or too many, or too many pictures; says what to do.
+    """
+    if not turn.text:
+        raise Refusal(
+            "Write a question about the pictures, too." if turn.pictures else "Write a question first."
+        )
+    for name, text in (("message", turn.text), ("system prompt", system)):
+        if len(text) > LONGEST_TEXT:
+            raise Refusal(f"The {name} has {len(text):,} characters; at most {LONGEST_TEXT:,} are read.")
+    if len(turn.pictures) > MOST_PICTURES:
+        raise Refusal(
+            f"A question shows at most {MOST_PICTURES} pictures, not {len(turn.pictures)}. "
+            "Remove some, or show them with the next question."
+        )
+    shown = sum(len(one.pictures) for one in earlier) + len(turn.pictures)
+    if shown > MOST_PICTURES_IN_ALL:
+        raise Refusal(
+            f"A conversation holds at most {MOST_PICTURES_IN_ALL} pictures; with these it would have "
+            f"{shown}. Start a new conversation."
+        )
+    if len(earlier) >= MOST_TURNS:
+        raise Refusal(f"A conversation has at most {MOST_TURNS} questions. Start a new conversation.")
+
+
+def messages(turns: Sequence[Turn], system: str = "") -> list[dict]:
+    """A conversation as the model is told it, up to the last question; pictures are opened here, one by one.
+
+    Raises:
+        Refusal: a picture cannot be read, or there is too much to hold; says which and why.
+    """
+    told: list[dict] = [{"role": "system", "content": system}] if system.strip() else []
+    pixels = 0
+    for turn in turns:
+        pictures = []
+        for path in turn.pictures:
+            image = picture(path)
+            pixels += image.width * image.height
+            if pixels > MOST_PIXELS:
+                raise Refusal(
+                    f"The pictures of this conversation have more than {MOST_PIXELS:,} pixels together. "
+                    f"Make “{path.name[:60]}” smaller first."
+                )
+            pictures.append({"type": "image", "image": image})
+        told.append({"role": "user", "content": [*pictures, {"type": "text", "text": turn.text}]})
+        told.append({"role": "assistant", "content": turn.answer})
+    return told[:-1]
+
+
+def picture(path: Path) -> Image.Image:
+    """Open an uploaded picture.
+
+    Raises:
+        Refusal: it cannot be read; the sentence has its name, not its place on this machine.
+    """
+    name = f"“{path.name[:60]}”"
+    try:
+        if (size := path.stat().st_size) > LARGEST_PICTURE:
+            most = LARGEST_PICTURE // 2**20
+            raise Refusal(f"{name} has {size / 2**20:.0f} MiB; a picture has at most {most} MiB.")
+        return open_image(path)
+    except OSError:
+        raise Refusal(f"{name} is not kept here any more; show it again.") from None
+    except ImageError as error:
+        words = sentence(error).replace(repr(str(path)), f"“{path.name}”")
+        if f"“{path.name}”" not in words:  # too long to be repeated there
+            words = f"{name} is not a picture that can be read."
+        raise Refusal(words) from error
+
+
+def sentence(error: Exception) -> str:
+    """The first line of an error, as a sentence."""
+    words = str(error).strip().partition("\n")[0] or type(error).__name__
+    return f"{words[0].upper()}{words[1:]}{'' if words.endswith(('.', '!', '?')) else '.'}"

@@ -1,0 +1,69 @@
+"""What is asked, and what is refused with a sentence before anything is computed."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from apps import conversation
+from apps.conversation import Conversation, Refusal, Turn, check_question, messages
+from model.demo.scenes import draw_scene
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    file = tmp_path / "circle.png"
+    draw_scene(1, (90, 60)).image.save(file)
+    return file
+
+
+def test_the_model_is_told_the_system_prompt_first_and_pictures_before_the_words(picture):
+    told = messages([Turn("One?", (picture,), "Yes."), Turn("Two?")], "Be brief.")
+    assert [message["role"] for message in told] == ["system", "user", "assistant", "user"]
+    assert told[0]["content"] == "Be brief."
+    assert [part["type"] for part in told[1]["content"]] == ["image", "text"]
+    assert messages([Turn("One?")], "  ")[0]["role"] == "user"
+
+
+def test_a_question_has_words_and_at_most_five_pictures(picture):
+    check_question([], Turn("Six?", (picture,) * 5), "")
+    with pytest.raises(Refusal, match="at most 5 pictures, not 6"):
+        check_question([], Turn("Six?", (picture,) * 6), "")
+    with pytest.raises(Refusal, match="about the pictures, too"):
+        check_question([], Turn("", (picture,)), "")
+    with pytest.raises(Refusal, match="system prompt has 30,000"):
+        check_question([], Turn("One?"), "x" * 30_000)
+
+
+def test_a_conversation_holds_so_many_pictures_and_no_more(picture):
+    earlier = [Turn("Five?", (picture,) * 5)] * 4
+    check_question(earlier, Turn("Go on?"), "")
+    with pytest.raises(Refusal, match="would have 21"):
+        check_question(earlier, Turn("One more?", (picture,)), "")
+
+
+def test_a_file_of_too_many_bytes_is_not_opened(picture, monkeypatch):
+    monkeypatch.setattr(conversation, "LARGEST_PICTURE", 20)
+    with pytest.raises(Refusal, match=r"“circle.png” has .* MiB"):
+        messages([Turn("One?", (picture,))])
+
+
+def test_pictures_have_so_many_pixels_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(conversation, "MOST_PIXELS", 15_000)
+    file = tmp_path / "large.png"
+    Image.new("RGB", (100, 100)).save(file)
+    messages([Turn("One?", (file,))])
+    with pytest.raises(Refusal, match=r"“large.png” smaller"):
+        messages([Turn("One?", (file,), "Yes."), Turn("Two?", (file,))])
+
+
+def test_a_picture_that_went_away_is_named(tmp_path):
+    with pytest.raises(Refusal, match=r"“gone.png” is not kept here any more"):
+        messages([Turn("One?", (tmp_path / "gone.png",))])
+
+
+def test_a_note_is_shown_and_not_told(picture):
+    talk = Conversation([Turn("One?", (picture,), "Yes.", "(stopped)")])
+    assert talk.chat()[1]["content"] == "Yes.\n\n(stopped)"
+    assert messages([*talk.turns, Turn("Two?")])[1]["content"] == "Yes."
+    assert talk.pictures == 1
