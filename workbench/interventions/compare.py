@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     import pandas
 
 DRAWS = 20
+
+Progress = Callable[[str, int, int], None]
+"""Told what comes next, how many steps are behind and how many there are; an error that it raises stops the
+work."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -160,6 +164,7 @@ def ab(
     images: Sequence[object] = (),
     sampling: SamplingParams | None = None,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Answer twice, with and without edits, and ask whether others like them would have done as much.
 
@@ -179,6 +184,7 @@ def ab(
         draws: how many controls at most; there may be fewer peers. With less than 19 no p reaches 0.05.
         sampling: of both runs; where it draws, both draw with the same seed (0 unless it has one).
         seed: of the controls.
+        progress: called before every step and at every token of an answer; see `Progress`.
 
     Raises:
         EditError: an edit cannot be applied, does nothing, or has no peers.
@@ -189,23 +195,51 @@ def ab(
         raise EditError(f"draws is {draws!r}, control is {control!r}; expected at least one control")
     sampling = _seeded(sampling or SamplingParams())
     messages = conversation(messages, images)
-    inputs = session.processor(messages)
-    capture = CaptureOptions(routing=True)
-    a = session.chat(messages, sampling=sampling, capture=capture)
+    inputs, tell = session.processor(messages), progress or _silent
+    a = _answered(session, messages, sampling, (), lambda: tell("A, as it is", 0, draws + 3))
     matched = "as given"
     if given is None:
         given, matched = controls(edits, Setting(session.llama, inputs, a.trace), draws, seed)
-    b = session.chat(messages, sampling=sampling, capture=capture, edits=list(edits))
+    steps = len(given) + 3
+    b = _answered(session, messages, sampling, edits, lambda: tell("B, edited", 1, steps))
     answer = torch.from_numpy(a.trace.token_ids[a.trace.generated_index]).long()
     # in the engine's turn, so that no other answer is being written under these edits
-    measured = session.in_turn(lambda: _measured(session, inputs, answer, [edits, *given]))
+    variants = [edits, *given]
+    measured = session.in_turn(
+        lambda: _measured(session, inputs, answer, variants, lambda what, done: tell(what, done, steps))
+    )
     (kl, delta), (control_kl, control_delta) = measured[0], measured[1:].swapaxes(0, 1)
     found = (kl, delta, control_kl, control_delta, tuple(map(tuple, given)), matched, sampling)
     return Comparison(a, b, edits, *found)
 
 
+def _answered(
+    session: Session,
+    messages: Messages,
+    sampling: SamplingParams,
+    edits: Sequence[Edit],
+    tell: Callable[[], None],
+) -> Reply:
+    tell()
+    run = session.start(messages, sampling, CaptureOptions(routing=True), edits)
+    try:
+        for _ in run:
+            tell()
+    finally:
+        run.cancel()
+    return run.reply()
+
+
+def _silent(what: str, done: int, steps: int) -> None:
+    """Progress that nobody wants to hear of."""
+
+
 def _measured(
-    session: Session, inputs: Inputs, answer: Tensor, variants: Sequence[Sequence[Edit]]
+    session: Session,
+    inputs: Inputs,
+    answer: Tensor,
+    variants: Sequence[Sequence[Edit]],
+    tell: Callable[[str, int], None],
 ) -> np.ndarray:
     """KL and delta log-probability [variants, 2, G] float64; the first variant must do something."""
     llama = session.llama
@@ -213,6 +247,7 @@ def _measured(
     plain = answer_logprobs(llama, inputs, answer, features=features)
     out = np.zeros((len(variants), 2, len(answer)))
     for i, edits in enumerate(variants):
+        tell(f"control {i} of {len(variants) - 1}" if i else "the edit, measured", i + 2)
         try:
             edited = answer_logprobs(llama, inputs, answer, edits, features)
         except NothingChangedError:

@@ -171,3 +171,23 @@ def test_what_the_model_says_is_escaped_on_the_page(planted):
     page = result._repr_html_()
     assert "&lt;</span>" in page and "<b>" not in page and "&amp;" in page
     assert page.count("<table>") == 2 and "as given" in page
+
+
+def test_progress_is_told_step_by_step_and_an_error_stops_the_work(planted):
+    steps = []
+    edit = SilenceExpert(PLANTED_LAYER, PLANTED_EXPERT)
+    ab(planted, "What is seen?", edit, draws=3, sampling=SIX, progress=lambda *step: steps.append(step))
+    assert list(dict.fromkeys(done for _, done, _ in steps)) == [0, 1, 2, 3, 4, 5]
+    assert {many for _, _, many in steps} == {6}
+    assert steps[0][0] == "A, as it is" and steps[-1][0] == "control 3 of 3"
+
+    class Enough(Exception):
+        pass
+
+    def stop(what, done, many):
+        if what == "B, edited" and len(steps) > 3:
+            raise Enough
+
+    with pytest.raises(Enough):
+        ab(planted, "What is seen?", edit, draws=3, sampling=SIX, progress=stop)
+    assert planted.chat("What is seen?", sampling=SIX).text == PLANTED + 5 * PLAIN, "no edit is left behind"
