@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from workbench.run import Reply, Run, StreamedToken
     from workbench.session import Session, load
     from workbench.trace import Trace, TraceError
+    from workbench.view.compare import compare
+    from workbench.view.expert_lab import expert_lab
 
 _WHERE = {
     "ActivationCache": "workbench.passes",
@@ -31,6 +33,8 @@ _WHERE = {
     "StreamedToken": "workbench.run",
     "Trace": "workbench.trace",
     "TraceError": "workbench.trace",
+    "compare": "workbench.view.compare",
+    "expert_lab": "workbench.view.expert_lab",
     "load": "workbench.session",
 }
 
@@ -48,6 +52,8 @@ __all__ = [
     "StreamedToken",
     "Trace",
     "TraceError",
+    "compare",
+    "expert_lab",
     "load",
 ]
 
