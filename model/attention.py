@@ -145,6 +145,8 @@ class Attention(nn.Module):
         self.hook_q = HookPoint("BTHD")
         self.hook_k = HookPoint("BTGD")
         self.hook_v = HookPoint("BTGD")
+        self.hook_rot_q = HookPoint("BTHD")
+        self.hook_rot_k = HookPoint("BTGD")
         self.hook_pattern = HookPoint("BHTS")
         self.hook_z = HookPoint("BTHD")
 
@@ -160,12 +162,15 @@ class Attention(nn.Module):
         k = self.hook_k(self.k_proj(x).unflatten(-1, (-1, head_dim)))
         v = self.hook_v(self.v_proj(x).unflatten(-1, (-1, head_dim)))
         if self.chunked:
-            q, k = rotate(q, sight.turns), rotate(k, sight.turns)
+            # together, for half the operations: at a single token every one counts
+            both = rotate(torch.cat((q, k), dim=2), sight.turns)
             if self.config.use_qk_norm:
-                q, k = rms_normalize(q, self.config.rms_norm_eps), rms_normalize(k, self.config.rms_norm_eps)
+                both = rms_normalize(both, self.config.rms_norm_eps)
+            q, k = both.split((q.shape[2], k.shape[2]), dim=2)
         elif sight.temperature is not None:
             q = (q * sight.temperature).to(q.dtype)
-        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+        q, k = self.hook_rot_q(q).transpose(1, 2), self.hook_rot_k(k).transpose(1, 2)
+        v = v.transpose(1, 2)
         if cache is not None:
             k, v = cache.extend(self.layer, k, v)
         if self.hook_pattern.edited:
@@ -214,6 +219,20 @@ class Attention(nn.Module):
                 q[:, :, wanted[here]], keys, self.scale, allowed
             )
         return out
+
+    def pattern_of(self, queries: Tensor, keys: Tensor, rows: Tensor) -> Tensor:
+        """Probabilities [B, H, R, S] float32 of some rows of a text over its keys from the first on.
+
+        Args:
+            queries: [B, R, H, D] and keys: [B, S, G, D], as `hook_rot_q` and `hook_rot_k` carried them.
+            rows: [R] int64, the positions of the queries.
+        """
+        slots = torch.arange(keys.shape[1], device=keys.device)
+        allowed = slots <= rows[:, None]
+        if self.chunked:
+            chunk = self.config.attention_chunk_size
+            allowed &= slots // chunk == rows[:, None] // chunk
+        return attention_rows(queries.transpose(1, 2), keys.transpose(1, 2), self.scale, allowed)
 
     def weigh(self, pattern: Tensor, v: Tensor) -> Tensor:
         """Values weighted by an edited pattern; [B, H, T, D].

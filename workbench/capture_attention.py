@@ -1,21 +1,80 @@
-"""Rows of the attention patterns, computed beside the fused attention for the asked-for rows alone.
+"""Rows of the attention patterns: of every pass its queries and keys are kept, and rows made when asked for.
+
+While the model runs this costs a reference a layer and pass; all rows of a layer are then one product. Where
+somebody edits the pattern itself, it follows from no queries and keys: there what flowed is kept.
 
 H heads, R rows, S keys
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from model.hooks import LAST_ROW, Hook, attached, recorded
+from model.attention import Attention
+from model.hooks import HookPoint, recorded
 from model.llama4 import Llama4
 from workbench.capture_routing import taken
 from workbench.options import CaptureError
+
+_AT_ONCE = 2**26  # bytes of float32 rows that are made in one product
+
+
+class QueriesAndKeys:
+    """One layer whose rows follow from what its queries and keys were."""
+
+    def __init__(self, attention: Attention) -> None:
+        self.attention = attention
+        self.points = [attention.hook_rot_q, attention.hook_rot_k]
+        self._queries: list[Tensor] = []  # of each pass those of its wanted rows, [1, R, H, D]
+        self._keys: list[Tensor] = []  # of each pass [1, T, G, D]
+
+    def note(self, kept: dict[str, Tensor], tokens: int, rows: list[int]) -> None:
+        """Take what a pass of so many tokens carried; `rows` are counted within it."""
+        pattern = self.attention.hook_pattern
+        if pattern.hooks and pattern.edited:
+            raise CaptureError(f"an edit of {pattern.name} began after watching had; begin it before")
+        query, key = (taken(kept, point.name) for point in self.points)
+        _check(self.points[1], key.shape[1], tokens)
+        # of one token its own tensors; of a prompt copies, or all of its projections would stay
+        self._queries.append(query if len(rows) == query.shape[1] else query[:, rows])
+        self._keys.append(key.contiguous())
+
+    def made(self, start: int, stop: int, rows: Sequence[int]) -> Iterator[Tensor]:
+        """The rows of passes `start` to `stop`, some [H, R, S] at a time; `rows` are their positions."""
+        queries, keys = torch.cat(self._queries[start:stop], 1), torch.cat(self._keys[:stop], 1)
+        places = torch.tensor(rows, device=keys.device)
+        some = max(1, _AT_ONCE // (4 * queries.shape[2] * keys.shape[1]))
+        for query, place in zip(queries.split(some, 1), places.split(some), strict=True):
+            yield self.attention.pattern_of(query, keys, place)[0]
+
+
+class Patterns:
+    """One layer whose pattern is edited: its rows are what flowed."""
+
+    def __init__(self, attention: Attention) -> None:
+        self.points = [attention.hook_pattern]
+        self._rows: list[Tensor] = []  # of each pass [H, R, S]
+
+    def note(self, kept: dict[str, Tensor], tokens: int, rows: list[int]) -> None:
+        """Take what a pass of so many tokens carried; `rows` are counted within it."""
+        pattern = taken(kept, self.points[0].name)[0]
+        _check(self.points[0], pattern.shape[1], tokens)
+        self._rows.append(pattern[:, rows])
+
+    def made(self, start: int, stop: int, rows: Sequence[int]) -> Iterator[Tensor]:
+        """The rows of passes `start` to `stop`, those of a pass at a time."""
+        yield from self._rows[start:stop]
+
+
+def _check(point: HookPoint, carried: int, tokens: int) -> None:
+    if carried != tokens:
+        raise CaptureError(f"{point.name} carried {carried} rows in a pass of {tokens} tokens")
 
 
 class AttentionCapture:
@@ -40,81 +99,82 @@ class AttentionCapture:
         self.heads = list(heads)
         self.prompt = prompt
         self.dtype = dtype
-        every = len(self.heads) == llama.config.text.num_attention_heads
-        self._heads = None if every else torch.tensor(self.heads, device=llama.device)
-        self._points = [llama.hook_points[f"blocks.{n}.attn.hook_pattern"] for n in self.layers]
+        self._attention = [llama.blocks[n].attn for n in self.layers]
         self._first = [row for row in rows if row < prompt]  # of the first pass; each later pass has one
-        self._many = self._first not in ([], [prompt - 1])
         self._wanted = rows if isinstance(rows, range) else set(rows)
         self._last = rows[-1] if len(rows) else -1
+        self._sources: list[QueriesAndKeys | Patterns] = []
         self._kept: dict[str, Tensor] = {}
-        self._blocks: list[tuple[list[int], Tensor]] = []  # tokens, and their rows [layers, H, R, S]
         self._watching = ExitStack()
+        self._noted: list[list[int]] = []  # the wanted rows of each pass
+        self._made: list[tuple[np.ndarray, np.ndarray]] = []  # tokens, and their rows [R, layers, H, S]
+        self._passes_made = 0
+        self._making = threading.Lock()  # traces may be asked for in any thread
 
     def attach(self, stack: ExitStack) -> None:
-        """Watch until `stack` ends."""
+        """Watch until `stack` ends; what is edited now is taken to be edited throughout."""
+        self._sources = [
+            Patterns(attention) if attention.hook_pattern.edited else QueriesAndKeys(attention)
+            for attention in self._attention
+        ]
+        points = [point for source in self._sources for point in source.points]
         self._watching = stack.enter_context(ExitStack())
-        if not self._many:
-            # as in every later pass: nothing is attached anew
-            self._kept = self._watching.enter_context(recorded(self._points, rows=LAST_ROW))
-            return
-        rows = slice(self._first[0], self._first[-1] + 1)
-        for point in self._points:
-            self._watching.enter_context(attached(point, Hook(self._keeper(point.name, rows), False, rows)))
-
-    def _keeper(self, name: str, rows: slice) -> Callable[[Tensor], Tensor]:
-        """Keep only the asked-for rows and heads of a whole prompt's pattern, at once and in their dtype."""
-
-        def keep(pattern: Tensor) -> Tensor:
-            count = pattern.shape[2]
-            # somebody else may watch, or edit, all rows
-            start = 0 if count == self.prompt else rows.start
-            if count not in (self.prompt, rows.stop - rows.start):
-                raise CaptureError(f"{name} carried {count} rows in a pass of {self.prompt} tokens")
-            wanted = torch.tensor(self._first, device=pattern.device) - start
-            self._kept[name] = self._of_heads(pattern[0]).index_select(1, wanted).to(self.dtype)
-            return pattern
-
-        return keep
-
-    def _of_heads(self, pattern: Tensor) -> Tensor:
-        return pattern if self._heads is None else pattern.index_select(0, self._heads)
+        self._kept = self._watching.enter_context(recorded(points))
 
     def add(self) -> None:
         """Note what one pass carried.
 
         Raises:
-            CaptureError: a hook point carried nothing in this pass.
+            CaptureError: a hook point carried nothing in this pass, or more or fewer rows than it had tokens.
         """
-        at = self.prompt - 1 + len(self._blocks)
-        if not self.layers or (self._blocks and at > self._last):
+        at = self.prompt - 1 + len(self._noted)
+        if not self.layers or (self._noted and at > self._last):
             return  # watching has ended
-        carried = [taken(self._kept, point.name) for point in self._points]
-        first, block = not self._blocks, ([], torch.zeros(0))
-        if first and self._many:
-            block = (self._first, torch.stack(carried))
-        elif at in self._wanted:
-            rows = torch.stack([self._of_heads(pattern[0, :, -1]) for pattern in carried])
-            block = ([at], rows.to(self.dtype)[:, :, None])
-        self._blocks.append(block)
+        begin, tokens = (at, 1) if self._noted else (0, self.prompt)
+        rows = self._first if not self._noted else [at] if at in self._wanted else []
+        within = [row - begin for row in rows]
+        for source in self._sources:
+            source.note(self._kept, tokens, within)
+        self._noted.append(rows)
         if at >= self._last:
             self._watching.close()
-        elif first and self._many:
-            self._watching.close()
-            self._kept = self._watching.enter_context(recorded(self._points, rows=LAST_ROW))
 
     def arrays(self, tokens: int, passes: int) -> tuple[np.ndarray | None, np.ndarray]:
         """Attention [rows, layers, H, tokens] of the first passes, and the tokens whose rows these are."""
         if not self.layers:
             return None, np.zeros(0, np.int32)
-        blocks = self._blocks[:passes]
-        index = [row for rows, _ in blocks for row in rows]
-        dtype = np.float32 if self.dtype == torch.float32 else np.float16
-        out = np.zeros((len(index), len(self.layers), len(self.heads), tokens), dtype)
+        with self._making:
+            self._make(min(passes, len(self._noted)))
+            made = list(self._made)
+        # more may have been made than is asked for
+        end = self.prompt - 1 + passes if passes else 0
+        parts = [(rows[rows < end], block) for rows, block in made]
+        index = np.concatenate([np.zeros(0, np.int32), *(rows for rows, _ in parts)])
+        out = np.zeros((len(index), len(self.layers), len(self.heads), tokens), self._numpy)
         at = 0
-        for rows, block in blocks:
-            if rows:
-                seen = block.cpu().numpy()
-                out[at : at + len(rows), ..., : seen.shape[-1]] = seen.transpose(2, 0, 1, 3)
-                at += len(rows)
-        return out, np.array(index, np.int32)
+        for rows, block in parts:
+            seen = min(tokens, block.shape[-1])
+            out[at : at + len(rows), ..., :seen] = block[: len(rows), ..., :seen]
+            at += len(rows)
+        return out, index
+
+    @property
+    def _numpy(self) -> type[np.floating]:
+        return np.float32 if self.dtype == torch.float32 else np.float16
+
+    @torch.no_grad()
+    def _make(self, passes: int) -> None:
+        """The rows of the first passes, as far as they are not there yet."""
+        start, self._passes_made = self._passes_made, max(passes, self._passes_made)
+        rows = [row for some in self._noted[start:passes] for row in some]
+        if not rows:
+            return
+        keys = self.prompt - 1 + passes
+        block = np.zeros((len(rows), len(self.layers), len(self.heads), keys), self._numpy)
+        for column, source in enumerate(self._sources):
+            at = 0
+            for pattern in source.made(start, passes, rows):
+                some = pattern[self.heads].to(self.dtype).cpu().numpy()
+                block[at : at + some.shape[1], column, :, : some.shape[2]] = some.transpose(1, 0, 2)
+                at += some.shape[1]
+        self._made.append((np.array(rows, np.int32), block))

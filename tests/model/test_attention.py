@@ -42,6 +42,20 @@ def test_the_first_token_of_a_chunk_sees_itself_alone(patterns):
             assert torch.allclose(pattern[:, CHUNK, CHUNK], torch.ones(8))
 
 
+def test_the_pattern_follows_from_the_queries_and_keys_that_are_compared(checkpoint):
+    llama, _ = load(checkpoint, dtype=torch.float32)
+    ids = torch.randint(3, 250, (1, TOKENS), generator=torch.Generator().manual_seed(0))
+    rows = torch.tensor([0, CHUNK, TOKENS - 2])
+    for block in llama.blocks:
+        attention = block.attn
+        points = [attention.hook_rot_q, attention.hook_rot_k, attention.hook_pattern]
+        with recorded(points) as kept:
+            llama(ids)
+        q, k, pattern = (kept[point.name] for point in points)
+        made = attention.pattern_of(q[:, rows], k, rows)
+        assert (made - pattern[:, :, rows]).abs().max() <= 1e-6
+
+
 def test_temperature_rises_in_steps_of_8192_positions():
     config = TextConfig.from_dict({})
     tau = query_temperature(config, torch.tensor([[0, 8190, 8191, 16382, 16383]])).flatten()

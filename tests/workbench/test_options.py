@@ -125,6 +125,17 @@ def test_rows_of_a_growing_answer_are_those_so_far(session):
         assert trace.check()
 
 
+def test_rows_made_while_an_answer_grows_are_those_made_at_its_end(session, whole):
+    options = wb.CaptureOptions(rows="all", attention_dtype="float32")
+    for token in session.stream(messages(), max_tokens=NEW, capture=options):
+        grown = token.trace
+    assert np.array_equal(grown.query_index, whole.query_index)
+    assert np.abs(grown.attention - whole.attention).max() <= 1e-6
+    early = token.run.trace(2)
+    assert early.query_index.tolist() == list(range(len(early) - 1)), "what came later is left out again"
+    assert np.array_equal(early.attention, grown.attention[: len(early) - 1, ..., : len(early)])
+
+
 def test_somebody_who_watches_or_edits_all_rows_does_not_shift_ours(session, whole):
     point = session.llama.hook_point("blocks.3.attn.hook_pattern")
     options = wb.CaptureOptions(attention_layers=[3], rows=[4, 7], attention_dtype="float32")
