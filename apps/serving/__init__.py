@@ -1,0 +1,1 @@
+"""What the OpenAI-compatible server is made of; `apps.server` puts it together."""

@@ -1,0 +1,246 @@
+"""From tokens to OpenAI's two forms of an answer, chat and plain completion, whole or as a stream."""
+
+from __future__ import annotations
+
+import base64
+import io
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from apps.serving import responses as out
+from apps.serving.jobs import Job, Produced
+from apps.serving.requests import Asked
+from model.tokenizer import Tokenizer
+from workbench.trace import Trace
+
+LEAST = -9999.0  # JSON has no minus infinity; OpenAI writes this
+
+
+@dataclass
+class Answer:
+    """One choice as far as it has come."""
+
+    texts: list[str] = field(default_factory=list)
+    steps: list[Produced] = field(default_factory=list)
+    trace_id: str | None = None
+    offset: int = 0  # characters so far
+
+    @property
+    def last(self) -> Produced:
+        """Its newest token."""
+        return self.steps[-1]
+
+
+class Form:
+    """What both forms share.
+
+    Args:
+        request: what was asked. jobs: what became of it. tokenizer: of the model. name: of the model.
+        fingerprint: what computes the answers.
+    """
+
+    prefix: ClassVar[str]
+    whole: ClassVar[type[out.Envelope]]
+    chunk: ClassVar[type[out.Envelope]]
+
+    def __init__(
+        self, request: Asked, jobs: Sequence[Job], tokenizer: Tokenizer, name: str, fingerprint: str
+    ) -> None:
+        self.request = request
+        self.jobs = jobs
+        self.tokenizer = tokenizer
+        self.answers = [Answer() for job in jobs for _ in job.params]
+        self._head = {
+            "id": f"{self.prefix}-{uuid.uuid4().hex}", "created": int(time.time()), "model": name,
+            "system_fingerprint": fingerprint,
+        }  # fmt: skip
+
+    def opening(self) -> list[str]:
+        """Events before the first token."""
+        return []
+
+    def add(self, produced: Produced, trace_id: str | None = None) -> str | None:
+        """Take one more token; gives its event, if there is anything to tell yet."""
+        answer = self.answers[produced.choice]
+        answer.steps.append(produced)
+        answer.trace_id = trace_id
+        text = produced.step.text
+        if not (text or produced.step.finish_reason or self.request.alternatives is not None):
+            answer.texts.append(text)
+            return None
+        choice = self.news(produced.choice, text, [produced])
+        answer.texts.append(text)
+        answer.offset += len(text)
+        extra = self._sglang(produced) if produced.choice == 0 else {}
+        return self._event(choices=[choice], **extra)
+
+    def closing(self) -> list[str]:
+        """Events after the last token."""
+        options = self.request.stream_options
+        if not (options and options.include_usage):
+            return []
+        return [self._event(choices=[], usage=self.usage())]
+
+    def complete(self) -> out.Envelope:
+        """The whole answer."""
+        choices = [self.of_answer(i, answer) for i, answer in enumerate(self.answers)]
+        extra: dict[str, Any] = self._sglang(self.answers[0].last)
+        if self.request.return_token_ids:
+            extra["prompt_token_ids"] = self.jobs[0].inputs.token_ids.tolist()
+        return self._made(self.whole, choices=choices, usage=self.usage(), **extra)
+
+    def usage(self) -> out.Usage:
+        """Tokens of prompts and answers."""
+        prompt = sum(len(job.inputs.token_ids) for job in self.jobs)
+        said = sum(len(answer.steps) for answer in self.answers)
+        return out.Usage(prompt_tokens=prompt, completion_tokens=said, total_tokens=prompt + said)
+
+    def news(self, index: int, text: str, steps: Sequence[Produced]) -> out.Choice:
+        """A choice of a chunk."""
+        raise NotImplementedError
+
+    def of_answer(self, index: int, answer: Answer) -> out.Choice:
+        """A choice of the whole answer."""
+        raise NotImplementedError
+
+    def common(self, index: int, last: Produced) -> dict[str, Any]:
+        """Fields of every choice."""
+        found: dict[str, Any] = {"index": index, "finish_reason": last.step.finish_reason}
+        if last.trace is not None and self.request.return_routed_experts:
+            found["routed_experts"] = as_npy(last.trace)
+        if trace_id := self.answers[index].trace_id:
+            found["trace_id"] = trace_id
+        return found
+
+    def visible(self, steps: Sequence[Produced]) -> list[Produced]:
+        """Without the token that only ended the answer."""
+        return [one for one in steps if not (one.step.finish_reason and self._is_end(one))]
+
+    def alternatives(self, produced: Produced) -> list[out.Alternative]:
+        """The likeliest tokens of a step."""
+        step, most = produced.step, self.request.alternatives or 0
+        pairs = zip(step.top_ids[:most], step.top_logprobs[:most], strict=True)
+        return [out.Alternative(**self.token(token, logprob)) for token, logprob in pairs]
+
+    def token(self, token: int, logprob: float) -> dict[str, Any]:
+        """A token as clients see it."""
+        return {
+            "token": self.tokenizer.token_text(token), "logprob": max(logprob, LEAST),
+            "bytes": list(self.tokenizer.token_bytes(token)),
+        }  # fmt: skip
+
+    def _is_end(self, produced: Produced) -> bool:
+        return produced.step.finish_reason == "stop" and self.tokenizer.is_special(produced.step.token_id)
+
+    def _sglang(self, last: Produced) -> dict[str, out.SGLang]:
+        if last.trace is None or not self.request.return_routed_experts:
+            return {}
+        return {"sglext": out.SGLang(routed_experts=last.trace.to_sglang())}
+
+    def _event(self, **values: Any) -> str:
+        options = self.request.stream_options
+        if options and options.include_usage:
+            values.setdefault("usage", None)
+        return event(as_json(self._made(self.chunk, **values)))
+
+    def _made(self, kind: type[out.Envelope], **values: Any) -> out.Envelope:
+        made = kind(**self._head, **values)
+        made.object = made.object  # a default that must be told; all else that was not set stays out
+        return made
+
+
+class ChatForm(Form):
+    """The chat's form."""
+
+    prefix, whole, chunk = "chatcmpl", out.ChatAnswer, out.ChatChunk
+
+    def opening(self) -> list[str]:
+        """Who speaks, for every choice."""
+        return [
+            self._event(
+                choices=[
+                    out.ChatDelta(index=i, delta=out.Delta(role="assistant", content=""), finish_reason=None)
+                ]
+            )
+            for i in range(len(self.answers))
+        ]
+
+    def news(self, index: int, text: str, steps: Sequence[Produced]) -> out.ChatDelta:
+        """A choice of a chunk."""
+        delta = out.Delta(content=text) if text else out.Delta()
+        return out.ChatDelta(delta=delta, logprobs=self._logprobs(steps), **self.common(index, steps[-1]))
+
+    def of_answer(self, index: int, answer: Answer) -> out.ChatChoice:
+        """A choice of the whole answer."""
+        found = self.common(index, answer.last)
+        if self.request.return_token_ids:
+            found["token_ids"] = [one.step.token_id for one in answer.steps]
+        said = out.Said(role="assistant", content="".join(answer.texts))
+        return out.ChatChoice(message=said, logprobs=self._logprobs(answer.steps), **found)
+
+    def _logprobs(self, steps: Sequence[Produced]) -> out.ChatLogprobs | None:
+        if self.request.alternatives is None:
+            return None
+        content = [
+            out.TokenLogprob(
+                **self.token(one.step.token_id, one.step.logprob), top_logprobs=self.alternatives(one)
+            )
+            for one in self.visible(steps)
+        ]
+        return out.ChatLogprobs(content=content)
+
+
+class CompletionForm(Form):
+    """The plain completion's form."""
+
+    prefix, whole, chunk = "cmpl", out.CompletionAnswer, out.CompletionAnswer
+
+    def news(self, index: int, text: str, steps: Sequence[Produced]) -> out.CompletionChoice:
+        """A choice of a chunk."""
+        logprobs = self._logprobs([text], steps, self.answers[index].offset)
+        return out.CompletionChoice(text=text, logprobs=logprobs, **self.common(index, steps[-1]))
+
+    def of_answer(self, index: int, answer: Answer) -> out.CompletionChoice:
+        """A choice of the whole answer."""
+        found = self.common(index, answer.last)
+        if self.request.return_token_ids:
+            found["token_ids"] = [one.step.token_id for one in answer.steps]
+        logprobs = self._logprobs(answer.texts, answer.steps, 0)
+        return out.CompletionChoice(text="".join(answer.texts), logprobs=logprobs, **found)
+
+    def _logprobs(
+        self, texts: Sequence[str], steps: Sequence[Produced], offset: int
+    ) -> out.CompletionLogprobs | None:
+        if self.request.alternatives is None:
+            return None
+        shown = self.visible(steps)
+        offsets = np.cumsum([offset, *map(len, texts)])[: len(shown)]
+        told = [self.token(one.step.token_id, one.step.logprob) for one in shown]
+        return out.CompletionLogprobs(
+            tokens=[one["token"] for one in told],
+            token_logprobs=[one["logprob"] for one in told],
+            top_logprobs=[{one.token: one.logprob for one in self.alternatives(step)} for step in shown],
+            text_offset=offsets.tolist(),
+        )
+
+
+def as_npy(trace: Trace) -> str:
+    """vLLM's form of the routed experts: base64 of a .npy file, of every token but the last."""
+    file = io.BytesIO()
+    np.save(file, trace.to_vllm()[:-1], allow_pickle=False)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def as_json(made: out.Envelope) -> str:
+    """What was set of it."""
+    return made.model_dump_json(exclude_unset=True)
+
+
+def event(data: str) -> str:
+    """One server-sent event."""
+    return f"data: {data}\n\n"

@@ -1,0 +1,42 @@
+"""A job: one prompt and the answers that are wanted to it; and what comes of it, token by token."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from model import Inputs, SamplingParams, Step
+from workbench import CaptureOptions, Trace
+
+
+@dataclass(frozen=True)
+class Produced:
+    """One more token of an answer.
+
+    Attributes:
+        choice: whose. step: the token. trace: of the whole answer, with its last token, if one was wanted.
+    """
+
+    choice: int
+    step: Step
+    trace: Trace | None = None
+
+
+@dataclass(eq=False)
+class Job:
+    """One prompt.
+
+    Attributes:
+        inputs: the prompt. params: how each answer is drawn.
+        outbox: where what is produced goes, or the error that ended it; several jobs may share one.
+        first: the number of the first answer among all that go there.
+        capture: what is to be observed; an observed answer is computed alone.
+        cancelled: set by whoever does not want it any more; it ends before its next token.
+    """
+
+    inputs: Inputs
+    params: tuple[SamplingParams, ...]
+    outbox: asyncio.Queue[Produced | Exception]
+    first: int = 0
+    capture: CaptureOptions | None = None
+    cancelled: bool = field(default=False)

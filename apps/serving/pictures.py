@@ -1,0 +1,138 @@
+"""Pictures of a request: data URLs as they are, public http(s) addresses only if the server allows it.
+
+A server that fetches what strangers name can be sent to places that only it can reach. So every address that
+a name stands for is looked at, a private one is refused whatever the settings say, and the connection goes to
+the very address that was looked at: a name that changes its mind in between leads nowhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import io
+import ipaddress
+import socket
+from collections.abc import Callable
+from urllib.parse import unquote_to_bytes, urlsplit
+
+import httpx
+from PIL import Image, UnidentifiedImageError
+
+from apps.serving.errors import APIError
+from apps.serving.settings import Settings
+from model.picture_files import FORMATS
+
+SECONDS_TO_FETCH = 10
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address is on the public network; an IPv6 one may have an IPv4 one in it."""
+    if isinstance(address, ipaddress.IPv6Address):
+        teredo = address.teredo[1] if address.teredo else None
+        hidden = address.ipv4_mapped or address.sixtofour or teredo
+        if address in _NAT64:
+            hidden = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if hidden is not None:
+            return is_public(hidden)
+    return address.is_global and not address.is_multicast
+
+
+async def as_data_url(url: str, settings: Settings, param: str) -> str:
+    """A picture's URL as a data URL that is small enough to be opened.
+
+    Args:
+        url: as the request has it. settings: what is allowed. param: the field, for the error.
+
+    Raises:
+        APIError: it is neither kind of URL, may not be fetched, cannot be, or has too many pixels.
+    """
+    if url.startswith(("http://", "https://")):
+        if not settings.image_urls:
+            said = "this server fetches no pictures; send them as data URLs (data:image/png;base64,...)"
+            raise APIError(400, said, param, "image_url_not_allowed")
+        data = await fetch(url, settings.max_body, param)
+        url = f"data:;base64,{base64.b64encode(data).decode()}"
+    elif not url.startswith("data:"):
+        said = f"a picture is a data URL (data:image/png;base64,...), got {url[:40]!r}"
+        raise APIError(400, said, param, "invalid_image_url")
+    check_pixels(url, settings.max_pixels, param)
+    return url
+
+
+def check_pixels(url: str, most: int, param: str) -> None:
+    """Refuse a data URL whose picture has more pixels, before any of them is decoded."""
+    header, _, payload = url.partition(",")
+    try:
+        data = base64.b64decode(payload) if header.endswith(";base64") else unquote_to_bytes(payload)
+        with Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN]) as image:
+            width, height = image.size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        width, height = most, 2  # as large as Pillow has ever thought possible
+    except (binascii.Error, UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        said = f"not a picture that can be read; known are {', '.join(FORMATS)}"
+        raise APIError(400, said, param, "invalid_image") from error
+    if width * height > most:
+        said = f"the picture has {width} x {height} pixels; this server takes {most:,} at most"
+        raise APIError(400, said, param, "image_too_large")
+
+
+async def fetch(url: str, most: int, param: str, may_reach: Callable[[Address], bool] = is_public) -> bytes:
+    """What stands at an http(s) address, if that is a public one.
+
+    Args:
+        url: of the picture. most: bytes that are read. param: the field, for the error.
+        may_reach: which addresses are public.
+
+    Raises:
+        APIError: the address is private, there is nothing, it is too large, or it takes too long.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme]
+    except (ValueError, KeyError):
+        host = None
+    if not host or parts.username is not None:
+        raise APIError(400, f"{url[:100]!r} is no address of a picture", param, "invalid_image_url")
+    try:
+        async with asyncio.timeout(SECONDS_TO_FETCH):
+            address = await _resolved(host, port, param, may_reach)
+            literal = f"[{address}]" if isinstance(address, ipaddress.IPv6Address) else str(address)
+            pinned = httpx.URL(url).copy_with(host=literal)
+            return await _read(pinned, parts.netloc, host, most, param)
+    except (TimeoutError, OSError, httpx.HTTPError, httpx.InvalidURL) as error:
+        said = f"the picture at {host} could not be fetched: {error or 'it took too long'}"
+        raise APIError(400, said, param, "image_not_fetched") from error
+
+
+async def _resolved(host: str, port: int, param: str, may_reach: Callable[[Address], bool]) -> Address:
+    try:
+        addresses = [ipaddress.ip_address(host.partition("%")[0])]
+    except ValueError:  # a name, not an address
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = [ipaddress.ip_address(entry[4][0].partition("%")[0]) for entry in found]
+    if not all(map(may_reach, addresses)):
+        raise APIError(400, f"{host} is not on the public network", param, "private_address")
+    return addresses[0]
+
+
+async def _read(pinned: httpx.URL, netloc: str, host: str, most: int, param: str) -> bytes:
+    # no proxy of the environment, and no redirect: either would lead where nobody has looked
+    async with (
+        httpx.AsyncClient(trust_env=False, follow_redirects=False) as client,
+        client.stream("GET", pinned, headers={"Host": netloc}, extensions={"sni_hostname": host}) as response,
+    ):
+        if response.status_code != 200:
+            said = f"{host} answered {response.status_code}, not with a picture"
+            raise APIError(400, said, param, "image_not_fetched")
+        data = bytearray()
+        async for part in response.aiter_bytes():
+            data += part
+            if len(data) > most:
+                raise APIError(
+                    400, f"the picture at {host} has more than {most:,} bytes", param, "image_too_large"
+                )
+    return bytes(data)

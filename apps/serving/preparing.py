@@ -1,0 +1,138 @@
+"""From a request to jobs: pictures and prompts are checked and laid out, beside the model's own thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import torch
+from starlette.concurrency import run_in_threadpool
+
+from apps.serving.errors import APIError
+from apps.serving.jobs import Job
+from apps.serving.pictures import as_data_url
+from apps.serving.requests import Asked, ChatRequest, CompletionRequest, ImagePart, Message
+from apps.serving.settings import Settings
+from model import Inputs, SamplingParams, Spans
+from workbench import CaptureOptions, Session
+
+
+async def chat_jobs(session: Session, settings: Settings, request: ChatRequest) -> list[Job]:
+    """The job of a chat request.
+
+    Raises:
+        APIError, ValueError: a message, a picture or a limit; says which and why.
+    """
+    check_model(session, settings, request.model)
+    messages = [
+        await _message(message, settings, f"messages.{i}") for i, message in enumerate(request.messages)
+    ]
+    if (shown := sum(len(pictures) for _, pictures in messages)) > settings.max_images:
+        said = f"the conversation has {shown} pictures; this server takes {settings.max_images} at most"
+        raise APIError(400, said, "messages", "too_many_images")
+    inputs = await run_in_threadpool(session.processor, [message for message, _ in messages])
+    return _jobs(session, settings, request, [inputs], "messages")
+
+
+async def completion_jobs(session: Session, settings: Settings, request: CompletionRequest) -> list[Job]:
+    """The jobs of a completion request, one a prompt.
+
+    Raises:
+        APIError, ValueError: as above.
+    """
+    check_model(session, settings, request.model)
+    if request.best_of not in (None, request.n or 1):
+        raise APIError(400, f"best_of is {request.best_of}; only as many as n ({request.n or 1})", "best_of")
+    given = request.prompt
+    prompts = [given] if isinstance(given, str) or (given and isinstance(given[0], int)) else given
+    if not prompts or len(prompts) > settings.max_waiting:
+        said = f"prompt holds {len(prompts)} prompts; expected 1 to {settings.max_waiting}"
+        raise APIError(400, said, "prompt")
+    inputs = [await run_in_threadpool(_plain, session, prompt) for prompt in prompts]
+    return _jobs(session, settings, request, inputs, "prompt")
+
+
+def check_model(session: Session, settings: Settings, wanted: str) -> None:
+    """Refuse a model that is not served."""
+    name = settings.name or session.name
+    if wanted != name:
+        raise APIError(
+            404, f"there is no model {wanted!r}; this server has {name!r}", "model", "model_not_found"
+        )
+
+
+async def _message(message: Message, settings: Settings, where: str) -> tuple[dict, list[str]]:
+    """A message as the chat template takes it, and its pictures."""
+    made = message.model_dump(exclude_none=True)
+    made["role"] = "system" if message.role == "developer" else message.role
+    pictures = []
+    for i, part in enumerate(message.content if isinstance(message.content, list) else []):
+        if isinstance(part, ImagePart):
+            param = f"{where}.content.{i}.image_url"
+            url = await as_data_url(part.image_url.url, settings, param)
+            made["content"][i] = {"type": "image", "url": url}
+            pictures.append(url)
+    return made, pictures
+
+
+def _plain(session: Session, prompt: str | list[int]) -> Inputs:
+    """A prompt without a template."""
+    tokenizer, config = session.processor.tokenizer, session.llama.config
+    ids = [tokenizer.bos_id, *tokenizer.encode(prompt)] if isinstance(prompt, str) else prompt
+    if not ids:
+        raise APIError(400, "the prompt has no token", "prompt")
+    if max(ids) >= config.text.vocab_size:
+        raise APIError(400, f"{max(ids)} is no token; this model has {config.text.vocab_size}", "prompt")
+    if config.vision is not None and config.image_token_index in ids:
+        said = (
+            f"token {config.image_token_index} is a patch of a picture; pictures go to /v1/chat/completions"
+        )
+        raise APIError(400, said, "prompt")
+    return Inputs(torch.tensor(ids), None, Spans.of_text(len(ids), 0, "user"), ())
+
+
+def _jobs(
+    session: Session, settings: Settings, request: Asked, prompts: Sequence[Inputs], param: str
+) -> list[Job]:
+    count, vocabulary = request.n or 1, session.llama.config.text.vocab_size
+    if count > settings.max_batch:
+        raise APIError(400, f"n is {count}; this server gives {settings.max_batch} answers at a time", "n")
+    if request.logit_bias and (strange := max(request.logit_bias)) >= vocabulary:
+        raise APIError(400, f"logit_bias names token {strange}; this model has {vocabulary}", "logit_bias")
+    most = request.most_tokens
+    if settings.max_answer is not None and most is not None and most > settings.max_answer:
+        said = f"{most} tokens of answer are asked for; this server gives {settings.max_answer} at most"
+        raise APIError(400, said, "max_tokens", "max_tokens_too_large")
+    for inputs in prompts:
+        _check_length(session, settings, len(inputs.token_ids), param)
+    params = (_sampling(session, settings, request),) * count
+    capture = None
+    if request.trace or request.return_routed_experts:
+        capture = CaptureOptions(attention=request.trace, router_logits=request.trace)
+    outbox: asyncio.Queue = asyncio.Queue()
+    return [Job(one, params, outbox, count * i, capture) for i, one in enumerate(prompts)]
+
+
+def _check_length(session: Session, settings: Settings, tokens: int, param: str) -> None:
+    context = session.llama.config.text.max_position_embeddings
+    most = min(context - 1, settings.max_prompt or context)
+    if tokens > most:
+        said = f"the prompt has {tokens} tokens; this server takes {most} at most (the context is {context})"
+        raise APIError(400, said, param, "context_length_exceeded")
+
+
+def _sampling(session: Session, settings: Settings, request: Asked) -> SamplingParams:
+    """How the answers are drawn: OpenAI's defaults where the request says nothing."""
+    context = session.llama.config.text.max_position_embeddings
+    return SamplingParams(
+        temperature=1.0 if request.temperature is None else request.temperature,
+        top_p=request.top_p or 1.0,
+        top_k=request.top_k,
+        min_p=request.min_p or 0.0,
+        repetition_penalty=request.repetition_penalty or 1.0,
+        logit_bias=request.logit_bias or (),
+        seed=None if request.seed is None else request.seed % 2**62,
+        max_tokens=request.most_tokens or settings.max_answer or context,
+        stop=request.stop or (),
+        top_logprobs=request.alternatives or (5 if request.trace else 0),
+    )

@@ -1,0 +1,165 @@
+"""Who uses the model when: continuous batching in the session's engine thread.
+
+A round is one token of every answer. Between two rounds answers leave that are done or not wanted any more,
+and at most one prompt is read, so that a long one holds the others up once and not for the whole queue.
+Prompts wait their turn in the order they came. Answers that are observed step alone, one after the other, in
+every round. Clients never hold a round up: what is produced is put into their outboxes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from apps.serving.errors import APIError
+from apps.serving.jobs import Job, Produced
+from apps.serving.observed import Observed
+from model import Batch, Step
+from model.generate import Row
+from workbench import Session
+
+News = list[tuple[Job, Produced | Exception]]
+
+CLOSING = "the server is shutting down; ask again when it is back"
+
+
+class Scheduler:
+    """Gives answers until it is closed.
+
+    Args:
+        session: whose model answers.
+        deliver: takes what a round has produced; called in the engine's thread.
+        max_batch: answers given at a time. max_waiting: jobs that may wait.
+    """
+
+    def __init__(
+        self, session: Session, deliver: Callable[[News], None], max_batch: int = 32, max_waiting: int = 256
+    ) -> None:
+        self.session = session
+        self.deliver = deliver
+        self.max_batch = max_batch
+        self.max_waiting = max_waiting
+        self._batch = Batch(session.llama, session.processor)
+        self._rows: dict[Row, tuple[Job, int]] = {}
+        self._observed: list[Observed] = []
+        self._waiting: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
+        self._thread.start()
+
+    @property
+    def running(self) -> int:
+        """Answers being given."""
+        return len(self._rows) + len(self._observed)
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait for their turn."""
+        return len(self._waiting)
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Queue jobs, all or none, and return at once.
+
+        Raises:
+            APIError: the queue is full, or the server is shutting down.
+        """
+        with self._changed:
+            if self._closing:
+                raise APIError(503, CLOSING, code="shutting_down")
+            if len(self._waiting) + len(jobs) > self.max_waiting:
+                raise APIError(
+                    429, f"{len(self._waiting)} requests wait already; ask again later", code="busy"
+                )
+            self._waiting.extend(jobs)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Give up what is running, before its next token, and what waits; both are told."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing or self._waiting)
+            if self._closing:
+                break
+            # the engine is held only while there is work: others may use the session in between
+            self.session.in_turn(self._work_off)
+        self._end_all(APIError(503, CLOSING, code="shutting_down"))
+
+    def _work_off(self) -> None:
+        while not self._closing and (self._waiting or self._rows or self._observed):
+            if news := self._round():
+                self.deliver(news)
+
+    def _round(self) -> News:
+        self._drop_cancelled()
+        news = self._admit()
+        try:
+            news += [self._noted(row, step) for row, step in self._batch.step()]
+        # whatever it was, the clients must learn of it and the server go on
+        except Exception as error:
+            news += [(job, error) for job in {job: None for job, _ in self._rows.values()}]
+            self._batch, self._rows = Batch(self.session.llama, self.session.processor), {}
+        for one in list(self._observed):
+            news.append((one.job, self._attempt(one)))
+        return news
+
+    def _drop_cancelled(self) -> None:
+        for row, (job, _) in list(self._rows.items()):
+            if job.cancelled:
+                self._batch.leave(row)
+                del self._rows[row]
+        for one in [one for one in self._observed if one.job.cancelled]:
+            one.close()
+            self._observed.remove(one)
+
+    def _admit(self) -> News:
+        """Begin the next job if there is room for all its answers."""
+        with self._changed:
+            while self._waiting and self._waiting[0].cancelled:
+                self._waiting.popleft()
+            if not self._waiting or self.running + len(self._waiting[0].params) > self.max_batch:
+                return []
+            job = self._waiting.popleft()
+        try:
+            if job.capture is not None:
+                self._observed += [Observed(self.session, job, i) for i in range(len(job.params))]
+                return []
+            begun = self._batch.join(job.inputs, job.params)
+        # as above
+        except Exception as error:
+            return [(job, error)]
+        self._rows |= {row: (job, job.first + index) for index, (row, _) in enumerate(begun)}
+        return [self._noted(row, step) for row, step in begun]
+
+    def _noted(self, row: Row, step: Step) -> tuple[Job, Produced]:
+        job, choice = self._rows[row]
+        if row.done:
+            del self._rows[row]
+        return job, Produced(choice, step)
+
+    def _attempt(self, one: Observed) -> Produced | Exception:
+        try:
+            produced = one.step()
+        # as above
+        except Exception as error:
+            one.close()
+            self._observed.remove(one)
+            return error
+        if produced.step.finish_reason is not None:
+            self._observed.remove(one)
+        return produced
+
+    def _end_all(self, error: APIError) -> None:
+        jobs = [job for job, _ in self._rows.values()] + [one.job for one in self._observed]
+        for one in self._observed:
+            one.close()
+        self.deliver([(job, error) for job in dict.fromkeys([*jobs, *self._waiting])])
+        self._rows, self._observed = {}, []
+        self._waiting.clear()

@@ -1,0 +1,49 @@
+"""What the server allows: names, keys, and the limits that a request is held to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one server allows.
+
+    Attributes:
+        name: the model's name for clients; by default the session's.
+        api_keys: one of them must come as `Authorization: Bearer KEY` with everything under /v1; none: open.
+        max_body: bytes of a request. max_images: pictures of a request. max_pixels: of one picture.
+        max_prompt: tokens of a prompt, pictures included; None: the model's context.
+        max_answer: the most tokens that may be asked for; None: the model's context.
+        max_batch: answers given at a time; with 1 every answer is computed exactly as alone.
+        max_waiting: requests that may wait for their turn.
+        image_urls: fetch pictures from public http(s) addresses; otherwise only data URLs are taken.
+        trace_seconds, max_traces: how long, and how many, asked-for traces can be fetched.
+    """
+
+    name: str | None = None
+    api_keys: tuple[str, ...] = ()
+    max_body: int = 64 * MIB
+    max_images: int = 10
+    max_pixels: int = 40_000_000
+    max_prompt: int | None = None
+    max_answer: int | None = None
+    max_batch: int = 32
+    max_waiting: int = 256
+    image_urls: bool = False
+    trace_seconds: float = 600
+    max_traces: int = 32
+
+    def __post_init__(self) -> None:
+        for name in ("max_body", "max_images", "max_pixels", "max_batch", "max_waiting", "max_traces"):
+            if (value := getattr(self, name)) < (name == "max_batch"):
+                raise ValueError(
+                    f"{name} is {value}; expected a whole number from {int(name == 'max_batch')} up"
+                )
+        for name in ("max_prompt", "max_answer"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"{name} is {value}; expected a whole number from 1 up")
+        if not all(self.api_keys):
+            raise ValueError("an API key is empty; leave api_keys out to serve everybody")

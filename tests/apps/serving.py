@@ -1,0 +1,58 @@
+"""A server of our own on a free port of this machine, and what its metrics say."""
+
+import base64
+import io
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import httpx
+import uvicorn
+from PIL import Image
+
+import workbench as wb
+from apps.server import build
+from apps.serving.settings import Settings
+
+QUESTION = [{"role": "user", "content": "What is left?"}]
+
+
+@contextmanager
+def running(session: wb.Session, **settings: object) -> Iterator[str]:
+    """Its address, as long as the block runs."""
+    door = socket.create_server(("127.0.0.1", 0))
+    app = build(session, Settings(**settings))
+    server = uvicorn.Server(uvicorn.Config(app, ws="none", log_level="warning", timeout_graceful_shutdown=5))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
+    thread.start()
+    try:
+        until(lambda: server.started)
+        yield f"http://127.0.0.1:{door.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        door.close()
+        assert not thread.is_alive(), "the server did not end"
+
+
+def until(holds: Callable[[], object], seconds: float = 30) -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"not true within {seconds} s"
+        time.sleep(0.02)
+
+
+def metric(url: str, name: str) -> float:
+    """One line of /metrics; 0 if it is not there yet."""
+    found = re.search(rf"^{re.escape(name)} (\S+)$", httpx.get(f"{url}/metrics").text, re.M)
+    return float(found[1]) if found else 0.0
+
+
+def data_url(image: Image.Image) -> str:
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

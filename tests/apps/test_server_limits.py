@@ -1,0 +1,204 @@
+"""What the server refuses: strangers, too much, what it has not got, and ways into private networks."""
+
+import asyncio
+import http.server
+import ipaddress
+import threading
+
+import httpx
+import pytest
+from openai import AuthenticationError, BadRequestError, NotFoundError, OpenAI
+from PIL import Image
+
+from apps.serving.errors import APIError
+from apps.serving.pictures import fetch, is_public
+from apps.serving.settings import Settings
+from tests.apps.serving import QUESTION, data_url, running
+
+LIMITS = {
+    "api_keys": ("good", "better"), "max_body": 20_000, "max_images": 1, "max_pixels": 10_000,
+    "max_prompt": 400, "max_answer": 50, "image_urls": True, "name": "served",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def url(session):
+    with running(session, **LIMITS) as address:
+        yield address
+
+
+PART = "messages.0.content.0.image_url"
+
+
+def post(url: str, body: dict | bytes, key: str = "good", path: str = "chat/completions") -> httpx.Response:
+    sent = {"content": body} if isinstance(body, bytes) else {"json": body}
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    return httpx.post(f"{url}/v1/{path}", headers=headers, timeout=60, **sent)
+
+
+def chat(**fields: object) -> dict:
+    return {"model": "served", "messages": QUESTION, "max_tokens": 2} | fields
+
+
+def shown(*urls: str) -> list[dict]:
+    return [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": one}} for one in urls]}]
+
+
+def picture(width: int, height: int) -> str:
+    return data_url(Image.new("RGB", (width, height), "red"))
+
+
+def test_keys_are_asked_for_below_v1_and_nowhere_else(url):
+    assert post(url, chat()).status_code == post(url, chat(), "better").status_code == 200
+    for key in ("bad", "goo", "good2"):
+        refused = post(url, chat(), key)
+        assert refused.status_code == 401 and refused.json()["error"]["code"] == "invalid_api_key"
+    assert httpx.get(f"{url}/v1/models").status_code == 401
+    assert httpx.get(f"{url}/health").status_code == httpx.get(f"{url}/metrics").status_code == 200
+    with (
+        OpenAI(base_url=f"{url}/v1", api_key="bad", max_retries=0) as client,
+        pytest.raises(AuthenticationError),
+    ):
+        client.models.list()
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "words"),
+    [
+        ({"temperature": 3}, "temperature", "less than or equal to 2"),
+        ({"temperature": "hot"}, "temperature", "valid number"),
+        ({"top_p": 0}, "top_p", "greater than 0"),
+        ({"n": 0}, "n", "greater than or equal to 1"),
+        ({"max_tokens": 0}, "max_tokens", "greater than or equal to 1"),
+        ({"max_tokens": 51}, "max_tokens", "51 tokens of answer are asked for; this server gives 50"),
+        ({"messages": []}, "messages", "at least 1 item"),
+        ({"messages": [{"role": "robot", "content": "?"}]}, "messages.0.role", "'system', 'developer'"),
+        ({"messages": [{"role": "user"}]}, None, "message 0 (user) has no content"),
+        ({"messages": [{"role": "user", "content": "word " * 500}]}, "messages", "takes 400 at most"),
+        ({"frequency_penalty": 0.5}, "frequency_penalty", "Input should be 0"),
+        ({"tools": [{"type": "function"}]}, "tools", "at most 0 items"),
+        ({"response_format": {"type": "json_object"}}, "response_format.type", "'text'"),
+        ({"temprature": 1}, "temprature", "Extra inputs are not permitted"),
+        ({"logit_bias": {"999999": 1}}, "logit_bias", "logit_bias names token 999999"),
+        ({"messages": shown("data:image/png;base64,AAAA")}, PART, "not a picture"),
+        ({"messages": shown(picture(101, 100))}, PART, "101 x 100 pixels"),
+        ({"messages": shown(picture(9, 9), picture(9, 9))}, "messages", "2 pictures; this server takes 1"),
+        ({"messages": shown("/etc/hostname")}, PART, "a picture is a data URL"),
+        ({"messages": shown("http://127.0.0.1/a.png")}, PART, "not on the public"),
+        ({"messages": shown("http://localhost/a.png")}, PART, "not on the public"),
+        ({"messages": shown("http://[::ffff:10.0.0.1]/")}, PART, "not on the public"),
+    ],
+)  # fmt: skip
+def test_a_request_that_cannot_be_served_is_named_with_its_field(url, fields, param, words):
+    refused = post(url, chat(**fields))
+    error = refused.json()["error"]
+    assert (refused.status_code, error["type"], error["param"]) == (400, "invalid_request_error", param)
+    assert words in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"prompt": []}, "expected 1 to"),
+        ({"prompt": [10**6]}, "1000000 is no token"),
+        ({"prompt": "a", "best_of": 2}, "best_of is 2"),
+        ({"prompt": "a", "echo": True}, "Input should be False"),
+        ({}, "Field required"),
+    ],
+)
+def test_a_completion_that_cannot_be_is_refused(url, fields, words):
+    refused = post(url, {"model": "served"} | fields, path="completions")
+    assert refused.status_code == 400 and words in refused.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b'"\xff"', b'{"model": "\\ud800", "n": "\\ud800"}', b"[" * 9000]
+)
+def test_a_body_that_is_no_request_is_refused_without_a_crash(url, body):
+    refused = post(url, body)
+    assert refused.status_code == 400 and refused.json()["error"]["message"]
+
+
+def test_what_is_too_large_is_refused_before_it_is_read(url):
+    assert post(url, b" " * 20_001).status_code == 413
+    parts = (b" " * 5000 for _ in range(5))  # sent without saying how much will come
+    refused = httpx.post(f"{url}/v1/completions", content=parts, headers={"Authorization": "Bearer good"})
+    assert refused.status_code == 413 and refused.json()["error"]["code"] == "request_too_large"
+
+
+def test_what_is_not_there_is_said_in_the_same_form(url):
+    assert httpx.get(f"{url}/nowhere").json()["error"]["type"] == "not_found_error"
+    assert httpx.delete(f"{url}/health").status_code == 405
+    with OpenAI(base_url=f"{url}/v1", api_key="good", max_retries=0) as client:
+        with pytest.raises(NotFoundError, match="there is no model 'gpt-5'; this server has 'served'"):
+            client.chat.completions.create(model="gpt-5", messages=QUESTION)
+        with pytest.raises(BadRequestError, match="top_p"):
+            client.chat.completions.create(model="served", messages=QUESTION, top_p=2)
+
+
+def test_addresses_are_fetched_only_where_that_is_allowed(session):
+    with running(session) as url:
+        refused = post(url, {"model": "demo", "messages": shown("https://example.org/a.png")})
+        assert refused.json()["error"]["code"] == "image_url_not_allowed"
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("8.8.8.8", True), ("2606:4700::1111", True), ("127.0.0.1", False), ("10.1.2.3", False),
+        ("172.16.0.1", False), ("192.168.1.1", False), ("169.254.169.254", False), ("100.64.0.1", False),
+        ("0.0.0.0", False), ("224.0.0.1", False), ("::1", False), ("fd00::1", False), ("fe80::1", False),
+        ("::ffff:127.0.0.1", False), ("64:ff9b::7f00:1", False), ("2002:7f00:1::", False), ("::", False),
+    ],
+)  # fmt: skip
+def test_private_addresses_are_known_in_all_their_disguises(address, public):
+    assert is_public(ipaddress.ip_address(address)) is public
+
+
+class Pictures(http.server.BaseHTTPRequestHandler):
+    """Twelve bytes, a redirect, or nothing."""
+
+    def do_GET(self) -> None:
+        status = {"/a.png": 200, "/moved": 302}.get(self.path, 404)
+        self.send_response(status)
+        self.send_header("Location", "/a.png")
+        self.end_headers()
+        self.wfile.write(b"twelve bytes" if status == 200 else b"")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_fetched_picture_comes_from_the_address_that_was_looked_at():
+    looked_at = []
+
+    def may_reach(address) -> bool:
+        looked_at.append(str(address))
+        return True
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pictures) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_port}"
+
+        def got(path: str, most: int = 100) -> bytes:
+            return asyncio.run(fetch(base + path, most, "url", may_reach))
+
+        assert got("/a.png") == b"twelve bytes" and looked_at == ["127.0.0.1"]
+        for path, most, words in (
+            ("/moved", 100, "302"),
+            ("/none", 100, "404"),
+            ("/a.png", 11, "more than 11"),
+        ):
+            with pytest.raises(APIError, match=words):
+                got(path, most)
+        with pytest.raises(APIError, match="not on the public network"):
+            asyncio.run(fetch(base + "/a.png", 100, "url"))
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "fields", [{"max_batch": 0}, {"max_prompt": 0}, {"api_keys": ("",)}, {"max_body": -1}]
+)
+def test_settings_that_cannot_be_are_refused(fields):
+    with pytest.raises(ValueError, match=r"expected|leave api_keys out"):
+        Settings(**fields)
