@@ -276,7 +276,10 @@ class Trace:
         return check(self)
 
     def view(self, **options: object) -> TraceWidget:
-        """The linked view as a notebook widget (see `workbench.view.widget.TraceWidget`)."""
+        """The linked view as a notebook widget (see `workbench.view.widget.TraceWidget`).
+
+        What is chosen in it is `view.selection`; `view.observe(f, names="selection")` calls f at each choice.
+        """
         from workbench.view.widget import TraceWidget  # a widget library nobody needs to open a trace
 
         return TraceWidget(self, **options)
