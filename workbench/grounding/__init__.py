@@ -8,6 +8,7 @@ grounding.occlusion(session, reply, "red").map                  # what the word 
 grounding.score([found], [grounding.Truth({0: [(10, 10, 40, 40)]})])
 """
 
+from workbench.fills import FILLS, filled
 from workbench.grounding.attention import (
     attention_again,
     attention_map,
@@ -17,7 +18,6 @@ from workbench.grounding.attention import (
     sinks,
 )
 from workbench.grounding.faithful import Faithfulness, Randomised, faithfulness, randomised
-from workbench.grounding.fills import FILLS, filled
 from workbench.grounding.heads import GroundingHeads, Question, find_grounding_heads
 from workbench.grounding.lens import PatchLens, lens
 from workbench.grounding.maps import PatchMap, PatchMaps

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from model.quantize import QuantizedWeight
-from workbench.grounding.fills import Fill
+from workbench.fills import Fill
 from workbench.grounding.maps import PatchMap
 from workbench.grounding.occlusion import Where, batch_bytes, log_probabilities, without
 from workbench.grounding.passes import BATCH, GIB, Asked, Case, Cost

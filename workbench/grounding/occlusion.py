@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workbench.grounding.fills import FILLS, Fill, filled
+from workbench.fills import FILLS, Fill, filled
 from workbench.grounding.maps import PatchMap
 from workbench.grounding.passes import BATCH, Asked, Case, Cost
 from workbench.grounding.patches import GroundingError, Patches

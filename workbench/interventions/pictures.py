@@ -21,8 +21,9 @@ from model.hooks import replaced
 from model.llama4 import Llama4
 from model.processor import Inputs
 from workbench.edits import EditError
+from workbench.fills import Fill, colour
 from workbench.interventions.changes import Described, NothingChangedError
-from workbench.interventions.regions import Box, Region, boxes_of
+from workbench.interventions.regions import Box, Region, boxes_of, rectangle
 from workbench.interventions.tokens import tokens_to_json
 
 PIXELS, TOKENS = "pixels", "tokens"
@@ -46,8 +47,9 @@ class HidePatches(Described):
         patches: positions of patch tokens in the prompt; in pixels the whole square of each. Without boxes
             and patches the whole picture.
         where: "pixels" or "tokens" (the vectors of all patches that share area with a box).
-        fill: in pixels "background" (the middle colour of the picture's border, the default) or "mean" (its
-            mean colour); in tokens "mean" (of the picture's other patches, the default) or "zero".
+        fill: in pixels "background" (the middle colour of what is around the box or the patch, the default)
+            or "mean" (the picture's mean colour), see `workbench.fills`; in tokens "mean" (of the picture's
+            other patches, the default) or "zero".
     """
 
     image: int = 0
@@ -66,13 +68,7 @@ class HidePatches(Described):
         region = Region.of(llama, inputs, self.image, self.boxes, self.patches)
         if self.where == TOKENS:
             return _vectors_changed(self, llama, region, fill)
-
-        def paint(tiles: Tensor) -> Tensor:
-            shown = region.shown(tiles.device)
-            seen = _border(tiles[-1], shown[-1]) if fill == "background" else _mean(tiles, shown)
-            return seen[None, :, None, None].expand_as(tiles)
-
-        return _pixels_changed(self, llama, region, paint)
+        return _pixels_changed(self, llama, region, lambda tiles: _filled(tiles, region, fill))
 
     def to_json(self) -> dict:
         """Plain values for `trace.edits`."""
@@ -165,17 +161,23 @@ def _check_changed(edit: object, changed: Sequence[bool]) -> None:
         raise NothingChangedError(f"{edit} changed nothing: this part looks like what was put there")
 
 
-def _border(tile: Tensor, shown: Tensor) -> Tensor:
-    """The median colour [3] of the picture's outermost pixels, in a tile [3, S, S] that shows all of it."""
-    y, x = shown.nonzero(as_tuple=True)
-    part = tile[:, y.min() : y.max() + 1, x.min() : x.max() + 1]
-    edges = (part[:, 0], part[:, -1], part[:, :, 0], part[:, :, -1])
-    return torch.cat(edges, dim=1).median(dim=1).values
-
-
-def _mean(tiles: Tensor, shown: Tensor) -> Tensor:
-    """The mean colour [3] of the picture in tiles [N, 3, S, S]."""
-    return (tiles * shown[:, None]).sum((0, 2, 3)) / shown.sum()
+def _filled(tiles: Tensor, region: Region, fill: Fill) -> Tensor:
+    """The picture's tiles [N, 3, S, S] with each part of the region in one colour."""
+    out, pixels = tiles.clone(), tiles.permute(0, 2, 3, 1).cpu().numpy()
+    for part in region.parts:
+        last = part[-1]  # the thumbnail, if there is one: there the whole of a box is in one place
+        visible = region.visible[last.tile]
+        shown = rectangle(visible if visible.any() else ~visible)
+        free = visible & ~region.covered[last.tile]
+        # counted within what is shown of the picture: around it is canvas
+        within = tuple(
+            slice(one.start - all_.start, one.stop - all_.start)
+            for one, all_ in zip(last.place, shown, strict=True)
+        )
+        found = torch.from_numpy(colour(pixels[last.tile][shown], free[shown], within, fill)).to(tiles)
+        for spot in part:
+            out[spot.tile, :, *spot.place] = found[:, None, None]
+    return out
 
 
 def _gaussian(tiles: Tensor, sigma: float) -> Tensor:

@@ -18,10 +18,19 @@ from model.llama4 import Llama4
 from model.processor import Inputs
 from model.spans import PATCH
 from workbench.edits import EditError
+from workbench.fills import Place
 from workbench.interventions.tokens import check_box, check_image, positions, touching
 
 EVERYWHERE = np.array([-np.inf, -np.inf, np.inf, np.inf])
 Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A rectangle of one of a picture's tiles."""
+
+    tile: int
+    place: Place
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,7 @@ class Region:
         covered: bool [tiles, S, S] the pixels that are meant. visible: bool [tiles, S, S], where the picture
             is. first: the picture's first tile among all. step: pixels of a patch token's side.
         vectors: [P] which of all pictures' vectors each patch is.
+        parts: every box, or every patch: where it is in each tile that has it, the thumbnail last.
     """
 
     tokens: np.ndarray
@@ -42,6 +52,7 @@ class Region:
     first: int
     step: int
     vectors: np.ndarray
+    parts: list[list[Spot]]
 
     @classmethod
     def of(
@@ -78,6 +89,7 @@ class Region:
             if len(strange := np.setdiff1d(wanted, tokens)) or not len(wanted):
                 raise EditError(f"patches {strange.tolist()} are no patch tokens of picture {image}")
             covered = grid.squares(chosen)
+            parts = [[grid.square(p)] for p in np.flatnonzero(chosen)]
         else:
             several = [EVERYWHERE] if boxes is None else boxes_of(boxes)
             touched = [touching(grid.boxes, box) for box in several]
@@ -86,11 +98,13 @@ class Region:
                     size = inputs.images[image].size
                     raise EditError(f"box {box.tolist()} lies outside picture {image} of {size} pixels")
             chosen = np.any(touched, axis=0)
-            covered = np.any([grid.pixels(box) for box in several], axis=0)
+            every_box = [grid.pixels(box) for box in several]
+            covered, parts = np.any(every_box, axis=0), [_spots(pixels) for pixels in every_box]
         first = sum(
             len(np.unique(spans.tile_index[every[spans.image_index[every] == i]])) for i in range(image)
         )
-        return cls(tokens, chosen, covered, visible, first, S // side, np.flatnonzero(of_this))
+        vectors = np.flatnonzero(of_this)
+        return cls(tokens, chosen, covered, visible, first, S // side, vectors, parts)
 
     def shown(self, device: torch.device) -> Tensor:
         """Bool [tiles, S, S]: where the picture is."""
@@ -131,9 +145,25 @@ class Grid:
         """Bool [tiles, S, S]: the whole squares of the chosen patches."""
         out = np.zeros((int(self.tile.max()) + 1, self.side, self.side), bool)
         for p in np.flatnonzero(chosen):
-            y, x = self.row[p] * self.step, self.col[p] * self.step
-            out[self.tile[p], y : y + self.step, x : x + self.step] = True
+            spot = self.square(p)
+            out[spot.tile][spot.place] = True
         return out
+
+    def square(self, p: int) -> Spot:
+        """The whole square of one patch."""
+        y, x = int(self.row[p]) * self.step, int(self.col[p]) * self.step
+        return Spot(int(self.tile[p]), (slice(y, y + self.step), slice(x, x + self.step)))
+
+
+def _spots(pixels: np.ndarray) -> list[Spot]:
+    """The rectangle of `pixels` [tiles, S, S] in every tile that has some."""
+    return [Spot(int(tile), rectangle(pixels[tile])) for tile in np.flatnonzero(pixels.any((1, 2)))]
+
+
+def rectangle(mask: np.ndarray) -> Place:
+    """The rows and columns that hold all of a mask [S, S]."""
+    rows, cols = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
 
 
 def boxes_of(boxes: Box | Sequence[Box]) -> list[np.ndarray]:

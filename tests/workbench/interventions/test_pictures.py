@@ -84,16 +84,29 @@ def test_patches_are_hidden_where_they_are_and_in_no_other_copy(loaded, inputs):
     assert changed[-1, :14, :14].all() and changed[-1].sum() == 14 * 14
 
 
-def test_the_background_is_the_middle_colour_of_the_border_and_the_mean_that_of_all(loaded):
+def test_the_background_is_the_middle_colour_around_the_box_and_the_mean_that_of_all(loaded):
     llama, processor = loaded
     canvas = np.full((28, 28, 3), 255, np.uint8)
     canvas[7:21, 7:21] = 0
+    canvas[:3], canvas[-3:] = 90, 90  # far from the box
     inputs = question(processor, Image.fromarray(canvas))
     before = inputs.pixel_values.to(llama.dtype)
     hidden = pixels_under(llama, inputs, HidePatches(0, boxes=(7, 7, 21, 21)))
-    assert (hidden == before.max()).all()
+    assert (hidden[..., 3:-3, :] == before.max()).all()
     mean = pixels_under(llama, inputs, HidePatches(0, boxes=(7, 7, 21, 21), fill="mean"))
     assert mean[0, 0, 14, 14].item() == pytest.approx(float(before.float().mean()), abs=1e-2)
+
+
+def test_every_box_has_the_background_of_its_own_place_in_tiles_and_thumbnail(loaded):
+    llama, processor = loaded
+    canvas = np.zeros((28, 56, 3), np.uint8)
+    canvas[:, 28:] = 255
+    canvas[8:16, 8:16], canvas[8:16, 40:48] = 128, 128
+    inputs = question(processor, Image.fromarray(canvas))
+    before = inputs.pixel_values.to(llama.dtype)
+    hidden = pixels_under(llama, inputs, HidePatches(0, boxes=[(8, 8, 16, 16), (40, 8, 48, 16)]))
+    assert (hidden[0] == before.min()).all() and (hidden[1] == before.max()).all()
+    assert (hidden[2][..., 4:8] == before.min()).all() and (hidden[2][..., 20:24] == before.max()).all()
 
 
 def test_padding_around_a_picture_is_not_painted(loaded):
