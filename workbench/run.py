@@ -75,6 +75,7 @@ class Run:
         self.error: Exception | None = None
         self.cancelled = threading.Event()
         self._changed = threading.Condition()
+        self._ended = threading.Event()
         # a session that nobody holds any more ends its engine; whoever waits for an answer still holds it
         self._owner = owner
 
@@ -126,11 +127,15 @@ class Run:
     def wait(self) -> Reply:
         """Block until the answer is whole; a keyboard interrupt stops the run."""
         try:
-            for _ in self:
+            # for the end alone: who wakes at every token takes the interpreter from the engine. At times all
+            # the same, so that a keyboard interrupt is noticed
+            while not self._ended.wait(0.2):
                 pass
         except KeyboardInterrupt:
             self.cancel()
             raise
+        if self.error is not None:
+            raise self.error
         return self.reply()
 
     def reply(self) -> Reply:
@@ -153,4 +158,5 @@ class Run:
         """The engine is done with this run, for a reason or because of an error."""
         with self._changed:
             self.finish_reason, self.error = reason, error
+            self._ended.set()
             self._changed.notify_all()

@@ -1,7 +1,7 @@
 """Edits given to an answer: held while it is made, told in its trace, and never applied in silence."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 import workbench as wb
 from model import SamplingParams, replaced
 from model.hooks import silence
+from tests.speech import paced
 from tests.tiny import write_checkpoint
 from tests.workbench.integrity.faults import changed
 from workbench.edits import Edit
@@ -287,3 +288,17 @@ def test_edited_patterns_are_captured_as_they_flowed_and_raise_no_alarm(session)
     trace = session.trace("Hi", edits=[edit], max_tokens=4)
     assert (trace.attention[:, 3, :, 0] == 0.5).all() and not trace.attention[:, 3, :, 1:].any()
     assert (report := trace.check()), report
+
+
+def test_an_edit_of_a_pattern_that_begins_in_the_middle_of_an_answer_is_refused(session):
+    point = session.llama.hook_point("blocks.3.attn.hook_pattern")
+    run = None
+    with ExitStack() as stack, paced(session.llama) as permits:
+        run = session.start("Hi", SamplingParams(max_tokens=4))
+        permits.release()
+        next(iter(run))
+        stack.enter_context(replaced(point, torch.clone))
+        permits.release(4)
+        with pytest.raises(wb.CaptureError, match=r"blocks\.3\.attn\.hook_pattern began after watching"):
+            run.wait()
+    assert unwatched(session)
