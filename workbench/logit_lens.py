@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -71,24 +72,40 @@ def logit_lens(
     """
     inputs = prompt if isinstance(prompt, Inputs) else session.processor(conversation(prompt, images))
     answer = _answer(inputs, trace)
-    llama = session.llama
-    count = llama.config.text.num_hidden_layers
+    followed = [_one_token(session.processor, one, session.llama.config.text.vocab_size) for one in follow]
+    asked = Asked(tokens, layers, top, tuple(followed), tuple(edits), budget)
+    return session.in_turn(lambda: read_layers(session.llama, session.processor, inputs, answer, asked))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a lens is to read: as for `logit_lens`, the followed tokens as ids."""
+
+    tokens: Tokens = ALL
+    layers: Sequence[int] | None = None
+    top: int = 5
+    followed: tuple[int, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    budget: int = BUDGET
+
+
+def read_layers(
+    llama: Llama4, processor: Processor, inputs: Inputs, answer: Tensor, asked: Asked
+) -> LogitLens:
+    """`logit_lens` of a model that is nobody else's meanwhile; `answer` [G] are tokens behind the prompt."""
+    count, vocabulary = llama.config.text.num_hidden_layers, llama.config.text.vocab_size
+    layers, top = asked.layers, asked.top
     chosen = list(range(EMBEDDING, count)) if layers is None else sorted({int(layer) for layer in layers})
     if not chosen or chosen[0] < EMBEDDING or chosen[-1] >= count:
         raise LensError(f"layers is {layers}; expected some of -1 (the embedding) to {count - 1}")
-    vocabulary = llama.config.text.vocab_size
     if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= vocabulary:
         raise LensError(f"top is {top!r}; expected 1 to {vocabulary}")
-    followed = np.array([_one_token(session.processor, one, vocabulary) for one in follow], np.int64)
     # the last layer is what the others are compared with
     needed = chosen if chosen[-1] == count - 1 else [*chosen, count - 1]
-
-    def look() -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        places, states = _states(llama, inputs, answer, tokens, needed, edits, budget)
-        return places, _read(llama, states, top, torch.from_numpy(followed), len(chosen))
-
-    places, read = session.in_turn(look)
-    return _lens(session.processor, inputs, answer, places, np.array(chosen), followed, read, vocabulary)
+    followed = np.array(asked.followed, np.int64)
+    places, states = _states(llama, inputs, answer, asked.tokens, needed, asked.edits, asked.budget)
+    read = _read(llama, states, top, torch.from_numpy(followed), len(chosen))
+    return _lens(processor, inputs, answer, places, np.array(chosen), followed, read, vocabulary)
 
 
 def _answer(inputs: Inputs, trace: Trace | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Logit lens over the patches: what each patch's vector would say if it were read out at each layer.
+"""The logit lens over the patches of pictures: `workbench.logit_lens`, as maps that can be drawn and scored.
 
 L layers (the vectors after each), P patches, V vocabulary
 """
@@ -6,20 +6,16 @@ L layers (the vectors after each), P patches, V vocabulary
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from model.hooks import Hook, attached
 from workbench.grounding.maps import PatchMaps
 from workbench.grounding.passes import Asked, Case
+from workbench.logit_lens import BUDGET, read_layers
+from workbench.logit_lens import Asked as AskedOfLens
 from workbench.provenance import RECOMPUTED
 from workbench.session import Session
-
-ROWS = 64  # patches unembedded at a time: a row is as long as the vocabulary
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +33,13 @@ class PatchLens:
     top: Sequence[Sequence[Sequence[str]]]
 
 
-def lens(session: Session, asked: Asked | Case, word: int | str | None = None, k: int = 5) -> PatchLens:
+def lens(
+    session: Session,
+    asked: Asked | Case,
+    word: int | str | None = None,
+    k: int = 5,
+    budget: int = BUDGET,
+) -> PatchLens:
     """The logit lens at every patch of every picture, at every layer.
 
     What it means: the vector of a patch after a layer goes through the last norm and the head, as if no
@@ -48,41 +50,22 @@ def lens(session: Session, asked: Asked | Case, word: int | str | None = None, k
 
     Args:
         session: the loaded model. asked: see `Case.of`. word: a token's number, a text, or None for the
-            answer's first token. k: how many of the likeliest tokens to keep.
+            answer's first token. k: how many of the likeliest tokens to keep. budget: see `logit_lens`.
+
+    Raises:
+        LensError: the budget cannot hold the patches' vectors of all layers.
     """
     case = Case.of(session, asked)
-    found, llama, patches = case.word(word), case.llama, case.patches
-    target = int(case.inputs.token_ids[found.start])
-    at = torch.from_numpy(patches.token)
-    layers = range(llama.config.text.num_hidden_layers)
-    vectors: list[Tensor] = []
-
-    def keep(value: Tensor) -> Tensor:
-        vectors.append(value[0, at.to(value.device)])
-        return value
-
-    def work() -> list[tuple[Tensor, Tensor, Tensor]]:
-        with ExitStack() as stack:
-            for layer in layers:
-                point = llama.hook_point(f"blocks.{layer}.hook_resid_post")
-                stack.enter_context(attached(point, Hook(keep, False, slice(None))))
-            case.hidden(int(patches.token[-1]) + 1)
-        return [_read(case, vector, target, k) for vector in vectors]
-
-    read = case.apart(work)
-    probs, top_ids, top_probs = (torch.stack(part).cpu().numpy() for part in zip(*read, strict=True))
+    found, patches = case.word(word), case.patches
+    ids, count = case.inputs.token_ids, case.llama.config.text.num_hidden_layers
+    followed = (int(ids[found.start]),)
+    question = AskedOfLens(patches.token, range(count), k, followed, budget=budget)
+    # what comes after the last patch changes nothing at any
+    inputs = replace(case.inputs, token_ids=ids[: int(patches.token[-1]) + 1])
+    read = case.apart(lambda: read_layers(case.llama, case.processor, inputs, ids[:0], question))
+    probs = read.followed_probs[..., 0].T.astype(float)
     made = f"logit lens, {RECOMPUTED} (one pass of its own)"
-    places = {"layer": np.asarray(layers)}
-    maps = PatchMaps(patches, probs.astype(float), places, found.text, found.start, made)
-    names = case.processor.tokenizer.token_text
-    top = [[[names(token) for token in patch] for patch in layer] for layer in top_ids.tolist()]
+    maps = PatchMaps(patches, probs, {"layer": read.layers}, found.text, found.start, made)
+    top_ids, top_probs = read.ids.transpose(1, 0, 2), read.probs.transpose(1, 0, 2)
+    top = [[[read.texts[token] for token in patch] for patch in layer] for layer in top_ids.tolist()]
     return PatchLens(maps, top_ids, top_probs, top)
-
-
-def _read(case: Case, vectors: Tensor, target: int, k: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Probability [P] of the target, and the likeliest ids and probabilities [P, k]."""
-    parts = []
-    for some in vectors.split(ROWS):
-        probs = torch.softmax(case.llama.unembed(case.llama.norm(some[None]))[0].float(), -1)
-        parts.append((probs[:, target], *reversed(torch.topk(probs, min(k, probs.shape[-1])))))
-    return tuple(torch.cat(part) for part in zip(*parts, strict=True))
