@@ -1,4 +1,4 @@
-"""Make the README's two pictures again: the chat page, and the first notebook in JupyterLab.
+"""Make the pictures of the docs again: the chat page, the first notebook in JupyterLab, the view as a page.
 
 python docs/screenshots.py            # from the root of the repository; needs the test tools and Chromium
 """
@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT))  # the packages and the tests' JupyterLab, whether
 
 import workbench as wb  # noqa: E402
 from apps import chat  # noqa: E402
+from model.demo.scenes import draw_scene  # noqa: E402
 from tests.conftest import CHROMIUM_FLAGS  # noqa: E402
 from tests.workbench.view.jlab import running  # noqa: E402
 
@@ -40,9 +41,9 @@ def choose_first_word(page: Page) -> None:
     page.mouse.move(1, 1)
 
 
-def take(page: Page, path: Path) -> None:
-    """Save what the window shows, with fewer colours if it would be too large."""
-    page.screenshot(path=path)
+def take(page: Page, path: Path, whole: bool = False) -> None:
+    """Save what the window shows, or the whole page, with fewer colours if it would be too large."""
+    page.screenshot(path=path, full_page=whole)
     if path.stat().st_size > LARGEST:
         with Image.open(path) as image:
             small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
@@ -86,8 +87,23 @@ def lab_page(browser: Browser, model: str, path: Path) -> None:
             page.close()
 
 
+def view_pages(browser: Browser, session: wb.Session, into: Path) -> None:
+    """The page to mail, of a question about two pictures: wide and on a phone, light and dark."""
+    pictures = [draw_scene(seed=1).image, draw_scene(seed=2, content=[("circle", "red")]).image]
+    reply = session.chat("What colour is the circle in image 2?", images=pictures)
+    with tempfile.TemporaryDirectory() as name:
+        path = reply.trace.to_html(Path(name) / "trace.html")
+        for width in (1280, 390):
+            for scheme in ("light", "dark"):
+                page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+                page.goto(path.as_uri())
+                choose_first_word(page)
+                take(page, into / f"view-{width}-{scheme}.png", whole=True)
+                page.close()
+
+
 def main() -> None:
-    """Make both pictures."""
+    """Make all of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="demo", help="folder of a checkpoint, or demo")
     parser.add_argument("--into", type=Path, default=ROOT / "docs" / "images")
@@ -98,7 +114,9 @@ def main() -> None:
         raise SystemExit("No Chromium was found; install it, or name one in the variable CHROMIUM.")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
-        chat_page(browser, wb.load(options.model), options.into / "chat.png")
+        session = wb.load(options.model)
+        view_pages(browser, session, options.into)
+        chat_page(browser, session, options.into / "chat.png")
         lab_page(browser, options.model, options.into / "lab.png")
         browser.close()
 

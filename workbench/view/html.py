@@ -104,7 +104,7 @@ def _page(title: str, message: Message, sides: list[tuple[Trace, str]], start: s
         title=html.escape(title),
         style=style(),
         script_hash=f"sha256-{digest}",
-        data=_data(message, sides, LARGEST_PAGE - len(code) - len(style())),
+        data=_data(message, sides, LARGEST_PAGE - len(PAGE) - len(title) - len(code) - len(style())),
         script=code,
     )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 ENTRY = "index.js"
+STYLES = ("trace_view.css", "controls.css", "compare.css")
 
 IMPORT = re.compile(r'^import \{([\w\s,]*)\} from "\./([\w-]+\.js)";\n', re.M)
 REEXPORT = re.compile(r'^export \{([\w\s,]*)\} from "\./([\w-]+\.js)";\n', re.M)
@@ -43,7 +44,7 @@ def script(folder: Path = FOLDER / "js", entry: str = ENTRY) -> str:
 @cache
 def style() -> str:
     """The view's style sheet."""
-    return (FOLDER / "trace_view.css").read_text(encoding="utf-8")
+    return "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in STYLES)
 
 
 def _read(

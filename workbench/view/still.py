@@ -5,7 +5,6 @@ import textwrap
 import warnings
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, ListedColormap
@@ -14,7 +13,26 @@ from matplotlib.figure import Figure
 from workbench.trace import NOT_CAPTURED, Trace
 from workbench.view.payload import PATCH, attention_info
 
-MANY_EXPERTS = 20
+# as PALETTE in js/colours.js, so that an expert has the same colour in the still and in the live view
+EXPERT_COLOURS = [
+    "#31d1be",
+    "#55359a",
+    "#b44a19",
+    "#8e74df",
+    "#e98c0a",
+    "#f3e056",
+    "#7d334e",
+    "#487093",
+    "#1ff8fa",
+    "#a6a2fe",
+    "#2da4a2",
+    "#bfe9b1",
+    "#ba7d57",
+    "#d9b379",
+    "#764bbc",
+    "#9c1112",
+]
+MANY_EXPERTS = len(EXPERT_COLOURS)
 NIGHT = (10 / 255, 16 / 255, 48 / 255)
 VEIL = LinearSegmentedColormap.from_list("veil", [(*NIGHT, 0.75), (*NIGHT, 0.0)])
 
@@ -80,7 +98,7 @@ def _draw_experts(axes: Axes, trace: Trace) -> None:
     chosen = np.ma.masked_equal(trace.routed_experts[:, :, 0].T, NOT_CAPTURED)
     axes.set_facecolor("#dddddd")
     if trace.num_experts <= MANY_EXPERTS:
-        colours = ListedColormap(colormaps["tab20"].colors[: trace.num_experts])
+        colours = ListedColormap(EXPERT_COLOURS[: trace.num_experts])
         drawn = axes.imshow(
             chosen,
             aspect="auto",

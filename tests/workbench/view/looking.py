@@ -52,3 +52,18 @@ def veil_at(page: Page, image: int, x: float, y: float) -> int:
         }""",
         [image, x, y],
     )
+
+
+def pixel_of_cell(page: Page, trace: Trace, token: int, m: int) -> list[int]:
+    """The colour of a cell of the map, as nobody has enlarged it."""
+    return page.evaluate(
+        """([token, m, tokens, layers]) => {
+            const frame = document.querySelector(".tv-map");
+            const canvas = frame.querySelector("canvas");
+            const width = Math.min(Math.max(Math.floor((frame.clientWidth - 56) / tokens), 2), 20);
+            const height = Math.min(Math.max(Math.floor(288 / layers), 5), 20);
+            const at = [56 + token * width + (width >> 1) - 1, m * height + (height >> 1)];
+            return [...canvas.getContext("2d").getImageData(...at, 1, 1).data];
+        }""",
+        [token, m, len(trace), len(trace.moe_layers)],
+    )

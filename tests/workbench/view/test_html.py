@@ -6,10 +6,13 @@ import json
 import re
 from html.parser import HTMLParser
 
-from tests.workbench.view.traces import make_trace
-from workbench.trace import replace
+import numpy as np
+from PIL import Image
+
+from tests.workbench.view.traces import ASSISTANT, Builder, finish, make_trace
+from workbench.trace import GENERATED, Trace, replace
 from workbench.view import html
-from workbench.view.html import page_of, to_html
+from workbench.view.html import compare_to_html, page_of, to_html
 
 ATTACK = '</script><script>window.harmed = true</script><img src=x onerror="window.harmed = true"><!--'
 
@@ -76,12 +79,53 @@ def test_attention_of_every_word_layer_and_head_is_inside():
     assert len(maps) == len(trace.generated_index) * 2 * (1 + 4)
 
 
-def test_a_large_page_keeps_the_mean_and_leaves_single_heads_out(monkeypatch):
+def test_a_page_that_would_be_too_large_leaves_out_the_maps_that_are_looked_at_last(monkeypatch):
     trace = make_trace()
-    monkeypatch.setattr(html, "LARGEST_PAGE", 50_000)
-    maps = [m for m in data_of(page_of(trace)) if m["op"] == "attn"]
-    assert {m["head"] for m in maps} == {-1}
-    assert len(maps) == len(trace.generated_index) * 2
+    whole = page_of(trace)
+    kept = {}
+    for size in (len(whole) + 100, len(whole) - 2000, 10):
+        monkeypatch.setattr(html, "LARGEST_PAGE", size)
+        kept[size] = [(m["layer"], m["head"]) for m in data_of(page_of(trace)) if m["op"] == "attn"]
+    words = len(trace.generated_index)
+    everything = [(layer, head) for layer in (7, 3) for head in range(4)]
+    order = [(7, -1), (3, -1), *everything]
+    assert kept[len(whole) + 100] == [each for each in order for _ in range(words)]
+    assert kept[len(whole) - 2000] == [each for each in order[:-1] for _ in range(words)]
+    assert kept[10] == [(7, -1)] * words, "the one that is shown first is never left out"
+
+
+def large_trace() -> Trace:
+    """500 words about three pictures of 750 patches each; experts of 48 layers, attention of 8."""
+    built, pictures = Builder(), []
+    for index in range(3):
+        noise = np.random.default_rng(index).integers(0, 255, (672, 672, 3)).astype(np.uint8)
+        pictures.append(Image.fromarray(noise))
+        for tile in range(5):
+            for _ in range(6):  # of 5 x 5 patches: 150
+                built.patches(index, tile, (0, 0, 672, 672), tile == 4)
+    built.words([" word"] * 500, ASSISTANT, 1, GENERATED)
+    large = finish(built, pictures, tuple(range(48)), 128, 0, None)
+    layers = np.array(range(8), np.int16)
+    rows = np.repeat(large.attention, 4, axis=1)[:, :8]
+    return replace(large, attention=rows, attention_layers=layers)
+
+
+def test_three_pictures_and_500_words_stay_below_ten_megabytes():
+    page = page_of(large_trace())
+    assert len(page.encode()) <= 10 * 2**20
+    shown = [m for m in data_of(page) if m["op"] == "attn" and (m["layer"], m["head"]) == (7, -1)]
+    assert len(shown) == 500
+
+
+def test_a_comparison_carries_both_traces_and_their_maps(tmp_path):
+    trace = make_trace()
+    path = compare_to_html(trace, make_trace(seed=1), tmp_path / "both.html", names=("BF16", "<FP8>"))
+    page = path.read_text(encoding="utf-8")
+    comparison, *maps = data_of(page)
+    assert comparison["names"] == ["BF16", "<FP8>"]
+    assert "BF16 and &lt;FP8&gt;" in page
+    assert {m["run"] for m in maps} == {"left", "right"}
+    assert len(maps) == 2 * len(trace.generated_index) * 2 * (1 + 4)
 
 
 def test_a_trace_without_pictures_has_no_maps_to_carry():

@@ -21,6 +21,7 @@ from workbench.view.payload import (
     answer_pull,
     append_message,
     attention_message,
+    looks_message,
     reset_message,
     snapshot,
 )
@@ -188,6 +189,62 @@ def test_attention_maps_are_those_of_the_row_that_wrote_the_word(head):
     assert everything == pytest.approx(1, abs=2e-3)
 
 
+def test_several_heads_are_averaged():
+    trace = make_trace()
+    token = int(trace.generated_index[3])
+    message = answer_attention(trace, "a", {"token": token, "layer": 7, "head": [1, 3]})
+    row = trace.attention_row(token)[1, [1, 3]].astype(np.float32).mean(0)
+    shares = message["images"][0]
+    patches = (trace.image_index == 0) & (trace.modality == PATCH)
+    assert shares["tiles"] + shares["thumbnail"] == pytest.approx(row[patches].sum(), abs=1e-5)
+    assert message["head"] == [1, 3]
+
+
+@pytest.mark.parametrize("patch", [-1, 20])
+def test_looks_are_the_attention_of_every_written_word_to_one_place(patch):
+    trace = make_trace()
+    question = {"want": "looks", "image": 0, "patch": patch, "layer": 3, "head": -1, "from": 0}
+    message = answer_attention(trace, "a", question)
+    assert (message["op"], message["until"]) == ("looks", len(trace))
+    assert np.array_equal(array(message["token"], "<i4"), trace.generated_index)
+    rows = trace.attention[:, 0].astype(np.float32).mean(1)
+    places = (trace.image_index == 0) & (trace.modality == PATCH) if patch < 0 else [patch]
+    assert np.allclose(array(message["share"], "<f4"), rows[:, places].sum(-1), atol=1e-5)
+
+
+def test_looks_of_words_that_are_known_are_not_sent_again():
+    trace = make_trace()
+    start = int(trace.generated_index[4])
+    message = looks_message(trace, "a", 1, start=start)
+    assert np.array_equal(array(message["token"], "<i4"), trace.generated_index[4:])
+
+
+@pytest.mark.parametrize(
+    ("image", "patch", "named"), [(2, None, "picture 2"), (1, 20, "token 20"), (0, 3, "token 3")]
+)
+def test_a_place_that_the_trace_does_not_have_is_named(image, patch, named):
+    with pytest.raises(ValueError, match=named):
+        looks_message(make_trace(), "a", image, patch)
+
+
+def test_margins_are_sent_only_where_router_logits_were_captured():
+    trace = make_trace()
+    assert reset_message(trace, "a")["margin"] is False
+    assert "margin" not in append_message(trace, "a")
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(len(trace), 6, 8)).astype(np.float16)
+    chosen = logits.argmax(-1)[..., None].astype(np.int16)
+    chosen[7, 2] = -1
+    sure = replace(trace, router_logits=logits, routed_experts=chosen)
+    assert reset_message(sure, "a")["margin"] is True
+    halves = array(append_message(sure, "a", 5)["margin"], "<u2", -1, 6).astype(np.uint32) << 16
+    margins = halves.view(np.float32)
+    ordered = np.sort(logits[5:].astype(np.float32), -1)
+    expected = ordered[..., -1] - ordered[..., -2]
+    expected[2, 2] = np.nan
+    assert np.allclose(margins, expected, rtol=0.005, equal_nan=True)
+
+
 def test_attention_is_of_the_default_layer_if_none_is_named():
     trace = make_trace()
     assert attention_message(trace, "a", len(trace) - 1)["layer"] == 7
@@ -224,6 +281,11 @@ def test_what_the_trace_does_not_have_is_named(token, layer, head, named):
         {"token": "1", "layer": 7, "head": 0},
         {"token": 999, "layer": 7, "head": 0},
         {"token": True, "layer": 7, "head": 0},
+        {"token": 130, "layer": 7, "head": []},
+        {"token": 130, "layer": 7, "head": ["0"]},
+        {"want": "looks", "layer": 7, "head": 0},
+        {"want": "looks", "image": 0, "patch": -1, "from": None, "layer": 7, "head": 0},
+        {"want": "looks", "image": 9, "patch": -1, "from": 0, "layer": 7, "head": 0},
     ],
 )
 def test_a_browsers_question_without_sense_gets_no_answer(question):

@@ -1,5 +1,6 @@
 """The still picture shows what the page would, as far as a still can."""
 
+import re
 from io import BytesIO
 
 import numpy as np
@@ -8,7 +9,8 @@ from PIL import Image
 
 from tests.workbench.view.traces import make_trace
 from workbench.trace import replace
-from workbench.view.still import featured_token, still_png
+from workbench.view.module import FOLDER
+from workbench.view.still import EXPERT_COLOURS, featured_token, still_png
 
 
 def drawn(trace) -> np.ndarray:
@@ -51,3 +53,10 @@ def test_scripts_and_signs_that_a_figure_might_trip_over_are_drawn():
 def test_experts_that_were_not_captured_are_left_out():
     trace = make_trace()
     assert drawn(replace(trace, routed_experts=np.full_like(trace.routed_experts, -1))).size
+
+
+def test_an_expert_has_the_colour_that_it_has_in_the_live_view():
+    source = (FOLDER / "js" / "colours.js").read_text(encoding="utf-8")
+    palette = source.split("PALETTE = [")[1].split("];")[0]
+    triples = re.findall(r"\[(\d+), (\d+), (\d+)\]", palette)
+    assert ["#{:02x}{:02x}{:02x}".format(*map(int, triple)) for triple in triples] == EXPERT_COLOURS

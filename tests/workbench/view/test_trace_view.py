@@ -11,6 +11,7 @@ from tests.workbench.view.looking import (
     experts_of,
     experts_shown,
     open_page,
+    pixel_of_cell,
     veil_at,
     wait_for_token,
     word,
@@ -191,20 +192,6 @@ def test_a_square_of_a_picture_can_be_chosen(shown: Page, trace: Trace):
     expect(shown.locator(".tv-chip").first).to_have_attribute("aria-selected", "true")
 
 
-def pixel_of_cell(page: Page, trace: Trace, token: int, m: int) -> list[int]:
-    return page.evaluate(
-        """([token, m, tokens, layers]) => {
-            const frame = document.querySelector(".tv-map");
-            const canvas = frame.querySelector("canvas");
-            const width = Math.min(Math.max(Math.floor((frame.clientWidth - 56) / tokens), 2), 20);
-            const height = Math.min(Math.max(Math.floor(288 / layers), 5), 20);
-            const at = [56 + token * width + (width >> 1) - 1, m * height + (height >> 1)];
-            return [...canvas.getContext("2d").getImageData(...at, 1, 1).data];
-        }""",
-        [token, m, len(trace), len(trace.moe_layers)],
-    )
-
-
 def test_cells_of_the_map_have_the_colour_of_their_expert(shown: Page, trace: Trace):
     swatches = shown.locator(".tv-overview .tv-swatch, section[aria-label='Overview of experts'] .tv-swatch")
     colours = swatches.evaluate_all(
@@ -216,7 +203,7 @@ def test_cells_of_the_map_have_the_colour_of_their_expert(shown: Page, trace: Tr
 
 
 def test_a_cell_pointed_at_is_read_out_and_a_click_chooses_word_and_layer(shown: Page, trace: Trace):
-    canvas = shown.locator(".tv-map canvas")
+    canvas = shown.locator(".tv-map canvas").first
     width = (shown.evaluate("document.querySelector('.tv-map').clientWidth") - 56) // len(trace)
     token = trace.tokens.index(" colour")
     at = {"x": 56 + token * width + 2, "y": 2 * 20 + 10}
@@ -331,3 +318,16 @@ def test_a_word_keeps_its_shape_across_tokens(page: Page, tmp_path: Path, whole:
 
 def test_the_page_carries_the_module_as_it_is(trace: Trace):
     assert script() in page_of(trace)
+
+
+def test_text_of_a_right_to_left_script_runs_from_the_right_behind_the_markers(page: Page, tmp_path: Path):
+    open_page(page, tmp_path, make_trace(answer=["الد", "ائ", "رة", "."], with_pictures=False))
+    token = page.locator(".tv-token[data-generated]")
+    first, stop = token.first.bounding_box(), token.last.bounding_box()
+    header = word(page, "<|header_end|>", 1).bounding_box()
+    assert stop["x"] < first["x"] < header["x"]
+
+
+def test_a_letter_whose_bytes_lie_in_two_tokens_is_a_letter(page: Page, tmp_path: Path):
+    open_page(page, tmp_path, make_trace(answer=[" แด", "<0xE0><0xB8>", "<0x87>"], with_pictures=False))
+    expect(page.locator(".tv-token[data-generated]")).to_have_text([" แด", "ง", ""])

@@ -59,9 +59,10 @@ export function createCompareView(element, { left, right, names, shared, css: st
     return at >= 0 && store.text[token] === other.text[at] ? "later" : "word";
   };
   const side = (store, other, find, toLeft) => {
-    const place = h("div", { class: "tv-side" }, h("h2", {}, names[store === left ? 0 : 1]));
+    const name = names[store === left ? 0 : 1];
+    const place = h("div", { class: "tv-side" }, h("h2", {}, name));
     const shown = createTraceView(place, {
-      store, experts: false, overview: false, differs: differs(store, other, find),
+      store, name, experts: false, overview: false, differs: differs(store, other, find),
       requestAttention: options.requestAttention,
       onChange: (change) => follow(change, toLeft(change.selected), store),
     });

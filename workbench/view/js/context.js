@@ -16,7 +16,7 @@ function themeOf(root) {
 const INKS = ["surface", "raised", "ink", "soft", "line", "accent", "hatch"];
 
 /** The view that parts are given. `schedule` asks for a frame, `report(source)` tells the host what was chosen. */
-export function createContext(store, root, { schedule, report, asks, differs }) {
+export function createContext(store, root, { schedule, report, asks, differs, name }) {
   const state = {
     hover: -1, selected: -1, layer: -1, expert: -1, attentionLayer: -1, attentionHead: -1, paint: null, strength: 0.65,
     overlay: "gaze", overview: "words", counted: "all", mode: null, shade: "none",
@@ -42,6 +42,8 @@ export function createContext(store, root, { schedule, report, asks, differs }) 
   const view = {
     store, root, state, asks, differs, schedule,
     id: `tv-${Math.random().toString(36).slice(2)}`,
+    /** What a part is called: of two views on one page each says whose it is. */
+    label: (text) => (name ? `${text} of ${name}` : text),
 
     /** The word that everything is about: pointed at, chosen, or the newest. */
     current: () => (state.hover >= 0 ? state.hover : state.selected >= 0 ? state.selected : newest()),

@@ -107,6 +107,14 @@ export function createExperts(view) {
     return { most: [...counts].sort((a, b) => b[1] - a[1]), total, mean: sum / total };
   }
 
+  /** How many squares of a picture an expert would get if lots were drawn, on the whole. */
+  function lots({ first, last }) {
+    let squares = 0;
+    for (let i = first; i <= last; i++) if (store.modality(i) === MODALITY.patch) squares += 1;
+    const each = (squares * store.rank) / store.experts;
+    return `about ${each < 10 ? each.toFixed(1) : Math.round(each)}`;
+  }
+
   /** What the table says now, as [layer, expert, count of squares or rank, gate]. */
   function table() {
     const token = view.current();
@@ -150,7 +158,8 @@ export function createExperts(view) {
     const whole = view.words.wholePicture(token);
     heading.textContent = token < 0 ? "Experts" : `Experts for ${view.titleOf(token)}`;
     lead.textContent = whole
-      ? "Squares of the picture per expert, and their mean gate. Click a square of the picture for itself alone."
+      ? `Squares of the picture per expert, and their mean gate; lots would give each expert ${lots(whole)}. `
+        + "Click a square of the picture for itself alone."
       : `Each of these layers sends a word to ${store.rank} of ${store.experts} experts. `
         + "The gate, 0 to 1, says how strongly.";
     rows.forEach((cells, m) => {

@@ -94,12 +94,11 @@ export function createGrid(view, spec) {
     if (event.altKey || event.ctrlKey || event.metaKey || !shape) return;
     const { column, row } = spec.cursor();
     const last = [spec.columns() - 1, spec.rows() - 1];
-    const to = (c, r) => spec.pick({
-      column: Math.min(Math.max(c, 0), last[0]), row: Math.min(Math.max(r, 0), last[1]),
-    });
+    // to the side no row need be chosen; up and down choose one
+    const to = (c, r) => spec.pick({ column: Math.min(Math.max(c, 0), last[0]), row: Math.min(r, last[1]) });
     const moves = {
       ArrowRight: () => to(column + 1, row), ArrowLeft: () => to(column - 1, row),
-      ArrowDown: () => to(column, row + 1), ArrowUp: () => to(column, row - 1),
+      ArrowDown: () => to(column, row + 1), ArrowUp: () => to(column, Math.max(row - 1, 0)),
       Home: () => to(0, row), End: () => to(last[0], row),
       "+": () => step(1), "=": () => step(1), "-": () => step(-1), 0: () => resize("all"),
     };

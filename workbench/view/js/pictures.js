@@ -232,7 +232,7 @@ export function createPictures(view) {
       },
     };
   }
-  const menu = createFigureMenu(view, "Pictures", { table, drawing });
+  const menu = createFigureMenu(view, view.label("Pictures"), { table, drawing });
 
   function draw(newest) {
     section.hidden = !store.images.length;
@@ -250,7 +250,7 @@ export function createPictures(view) {
     menu.draw([store.run, newest, view.attentionLayer(), state.attentionHead, view.layerPlace(), rest].join());
   }
 
-  const section = h("section", { "aria-label": "Pictures" },
+  const section = h("section", { "aria-label": view.label("Pictures") },
     heading, lead, grid, note, legend, tools, heads.element, menu.element);
   return { element: section, draw, watch: grid };
 }

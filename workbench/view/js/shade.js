@@ -78,7 +78,7 @@ export function shadeOf(view) {
       let most = 0.01;
       for (let i = 0; i < store.n; i++) most = Math.max(most, Math.min(value(i) ?? 0, TALLEST));
       return graded(view, value, most, {
-        key: `${most}`, name: "surprise, −log p in nats", says: (v) => v.toFixed(2), low: "0", high: most.toFixed(1) });
+        key: `${most}`, name: "surprise, -log p in nats", says: (v) => v.toFixed(2), low: "0", high: most.toFixed(1) });
     }
     default: return null;
   }

@@ -32,7 +32,7 @@ const oneHead = (head) => (Array.isArray(head) ? -1 : head); // hosts know one h
  * options.requestAttention(question): promise of the `attn` or `looks` message that the question {run, token, layer,
  * head} or {run, want: "looks", image, patch, layer, head, from} asks for, or of nothing if it comes later;
  * options.overview: false leaves the overview out; options.experts: false the table of experts;
- * options.differs(token): a word to mark it with, or undefined.
+ * options.differs(token): a word to mark it with, or undefined; options.name: whose view it is, beside another one.
  * Returns {root, store, set, destroy}; set takes the same names as onChange gives and calls nobody back.
  */
 export function createTraceView(element, options = {}) {
@@ -47,7 +47,8 @@ export function createTraceView(element, options = {}) {
 
   const schedule = () => { frame ||= requestAnimationFrame(draw); };
   const asks = Boolean(options.requestAttention);
-  const view = createContext(store, root, { schedule, report, asks, differs: options.differs });
+  const { differs, name } = options;
+  const view = createContext(store, root, { schedule, report, asks, differs, name });
   const { state } = view;
   const request = (question) => options.requestAttention(question);
   const askMap = createAsker(store, request, schedule);

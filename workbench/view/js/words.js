@@ -18,7 +18,7 @@ export function createWords(view) {
     h("span", {}, "Point at a word, or use the arrow keys. A click keeps it, Escape lets go."));
   const shading = dropdown("What the words are shaded by", (key) => view.set({ shade: key }, "words"), String);
   const list = h("div", {
-    class: "tv-words", role: "listbox", tabindex: "0", "aria-label": "Words of the conversation", ...KEYS,
+    class: "tv-words", role: "listbox", tabindex: "0", "aria-label": view.label("Words of the conversation"), ...KEYS,
     onpointerover: (event) => { if (event.pointerType !== "touch") view.hover(tokenAt(event.target)); },
     onpointerleave: () => view.hover(-1),
     onclick: (event) => { const token = tokenAt(event.target); if (token >= 0) view.select(token, "words"); },
@@ -222,7 +222,7 @@ export function createWords(view) {
     const columns = ["token", "text", "role", "phase", "picture", "log-probability", ...(quantity ? [quantity.name] : [])];
     return { columns, rows };
   }
-  const menu = createFigureMenu(view, "Words", { table, drawing: () => stripDrawing(view, list) });
+  const menu = createFigureMenu(view, view.label("Words"), { table, drawing: () => stripDrawing(view, list) });
 
   /** Bring the kept word into the strip's own window without moving the page. */
   function reveal() {
@@ -240,7 +240,7 @@ export function createWords(view) {
     return option && option.image >= 0 && option.first === token ? option : null;
   }
   const tools = h("div", { class: "tv-tools" }, h("label", {}, h("span", {}, "shaded by"), shading.select), scale);
-  const element = h("section", { "aria-label": "Words" },
+  const element = h("section", { "aria-label": view.label("Words") },
     h("div", { class: "tv-head" }, h("h2", {}, "Words"), tools), list, legend, menu.element);
   return { element, draw, reveal, wholePicture };
 }

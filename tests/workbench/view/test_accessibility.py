@@ -1,0 +1,96 @@
+"""axe-core objects to nothing, in light and dark, and the view moves and reads as people asked for."""
+
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.workbench.view.looking import DONE, open_page
+from tests.workbench.view.test_compare_view import pair
+from tests.workbench.view.traces import make_trace
+from workbench.view.html import compare_to_html
+
+
+def objections(page: Page) -> list[str]:
+    """What axe-core reports, one line each: the rule, and the first element that breaks it."""
+    found = Axe().run(page).response["violations"]
+    return [f"{rule['id']}: {rule['help']}: {rule['nodes'][0]['html'][:200]}" for rule in found]
+
+
+def open_everything(page: Page) -> None:
+    page.get_by_label("What the words are shaded by").select_option("surprise")
+    page.get_by_label("Head of the attention").select_option("some")
+    page.locator(".tv-words [data-token='131']").click()
+    for button in page.get_by_role("button", name="as a table").all():
+        button.click()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_violation_in_a_trace(page: Page, tmp_path: Path, scheme: str):
+    page.emulate_media(color_scheme=scheme)
+    open_page(page, tmp_path, make_trace())
+    assert objections(page) == []
+    open_everything(page)
+    assert objections(page) == []
+    page.get_by_role("radio", name="by expert").check()
+    page.get_by_role("radio", name="experts").check()
+    page.get_by_label("What the words are shaded by").select_option("expert")
+    assert objections(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_violation_in_a_comparison(page: Page, tmp_path: Path, scheme: str):
+    page.emulate_media(color_scheme=scheme)
+    page.goto(compare_to_html(*pair(), tmp_path / "both.html").as_uri())
+    page.wait_for_selector(".tv-compare[data-done=true]")
+    assert objections(page) == []
+
+
+def test_axe_would_find_a_button_without_a_name(page: Page, tmp_path: Path):
+    open_page(page, tmp_path, make_trace())
+    page.locator(".tv-button").first.evaluate(
+        "e => { e.textContent = ''; e.removeAttribute('aria-label'); e.removeAttribute('title'); }"
+    )
+    assert any(line.startswith("button-name") for line in objections(page))
+
+
+def test_every_control_is_reached_by_keyboard_alone(page: Page, tmp_path: Path):
+    open_page(page, tmp_path, make_trace())
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.getAttribute('aria-label') ?? ''"))
+    for name in (
+        "Words of the conversation",
+        "What the words are shaded by",
+        "image 1; arrow keys choose a square of it",
+        "Strength of the overlay",
+        "Layer of the attention",
+        "Experts by layer; arrow up and down choose a layer, Enter its expert",
+        "What the overview shows",
+        "Larger cells",
+        "Words as CSV",
+        "Experts of every word as SVG",
+    ):
+        assert name in reached, name
+
+
+def test_nothing_moves_for_those_who_asked_for_less_motion(page: Page, tmp_path: Path):
+    page.emulate_media(reduced_motion="reduce")
+    open_page(page, tmp_path, make_trace())
+    moving = page.evaluate(
+        """[...document.querySelectorAll(".tv *")].filter(e => {
+            const style = getComputedStyle(e);
+            return style.animationName !== "none" || parseFloat(style.transitionDuration) > 0;
+        }).length"""
+    )
+    assert moving == 0
+
+
+def test_the_theme_follows_the_system_while_the_page_is_open(page: Page, tmp_path: Path):
+    page.emulate_media(color_scheme="light")
+    open_page(page, tmp_path, make_trace())
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_selector(f"{DONE}[data-theme=dark]")
+    expect(page.locator(".tv")).to_have_css("background-color", "rgb(20, 22, 27)")
