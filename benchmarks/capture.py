@@ -1,4 +1,4 @@
-"""What watching costs: tokens a second, peak memory, bytes of trace; and TransformerLens doing the same.
+"""What watching costs: time, memory, bytes of trace; and TransformerLens doing the same.
 
     python -m benchmarks.capture
     python -m benchmarks.capture --json now.json
@@ -6,40 +6,48 @@
 
 The demo model answers a question about two pictures in 100 tokens (it is kept from ending early) and is not
 captured at all, or with the routing of every token, or with routing and the attention row behind every word,
-or with every attention row of prompt and answer. The modes take turns in one process; each one's memory is
-measured in a process of its own. TransformerLens runs the same text model (without the vision tower) on the
-same prompt, with a key-value cache, and keeps the same arrays by hooks. Nothing here can fail on a slow
-machine.
+or with every attention row of prompt and answer. The modes take turns in one process. "A token" is the time
+between two tokens; "the whole answer" begins with the question and ends with the checked trace, so it has
+what capture does before and after. A cost is the median of the rounds' ratios to the uncaptured answer of the
+same round, with the 95 % interval of that median. Memory is what an answer's peak rises by when it is
+captured, in processes of their own. Nothing here can fail on a slow machine.
+
+Beside it: how long the occlusion of a word over two pictures takes. How long statistics of a long trace take
+is a question of its own: `benchmarks.routing`.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
-import resource
+import math
+import os
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 import workbench as wb
-from benchmarks.core import endless, machine, middle, pictures, take_turns
-from model import checkpoint
+from benchmarks import transformer_lens
+from benchmarks.core import endless, machine, middle, pictures, take_turns, timed
+from workbench import grounding
 
+PLAIN = "no capture"
 MODES = {
-    "no capture": wb.CaptureOptions(routing=False, attention=False),
+    PLAIN: wb.CaptureOptions(routing=False, attention=False),
     "routing": wb.CaptureOptions(attention=False),
     "routing and attention rows": wb.CaptureOptions(),
     "everything": wb.CaptureOptions(attention_layers="all", rows="all", attention_budget=2**31),
 }
-PEER = "TransformerLens"
-# words that the demo model knows, as long as a chat about two pictures
-_TEXT = "Which shapes and which colours can you name, and in which languages can you answer me? " * 10
+A_TOKEN, WHOLE = "a token", "the whole answer"
+OCCLUSION_GOAL = 3.0  # seconds
+MB = 1e6
+# so that what is freed goes back to the system, and the next answer's memory is seen
+_GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1"}
 
 
 def answer(session: wb.Session, options: wb.CaptureOptions, tokens: int) -> wb.Trace:
@@ -47,20 +55,24 @@ def answer(session: wb.Session, options: wb.CaptureOptions, tokens: int) -> wb.T
     return session.chat("What is in image 2?", images=pictures(), max_tokens=tokens, capture=options).trace
 
 
-def speeds(rounds: int, tokens: int) -> tuple[dict[str, list[float]], dict[str, dict]]:
-    """Seconds a token of every round, and what each mode's trace weighs, by mode."""
-    session = wb.load("demo")
+def costs(rounds: int, tokens: int) -> tuple[dict[str, dict[str, list[float]]], dict[str, dict]]:
+    """Seconds of every round, a token and the whole answer, by mode; and what each mode's trace weighs."""
+    session = wb.load("demo", device="cpu")
     traces: dict[str, wb.Trace] = {}
+    a_token: dict[str, list[float]] = {mode: [] for mode in MODES}
 
-    def timed(mode: str) -> float:
+    def ask(mode: str) -> float:
+        start = time.perf_counter()
         traces[mode] = answer(session, MODES[mode], tokens)
-        return 1 / traces[mode].meta["tokens_per_second"]
+        seconds = time.perf_counter() - start
+        a_token[mode].append(1 / traces[mode].meta["tokens_per_second"])
+        return seconds
 
     with endless(session):
-        seconds = take_turns({mode: lambda mode=mode: timed(mode) for mode in MODES}, rounds)
+        whole = take_turns({mode: lambda mode=mode: ask(mode) for mode in MODES}, rounds)
     session.close()
-    said = traces["no capture"].token_ids.tolist()
-    return seconds, {
+    said = traces[PLAIN].token_ids.tolist()
+    weights = {
         mode: {
             "same tokens": trace.token_ids.tolist() == said,
             "tokens": len(trace),
@@ -68,145 +80,147 @@ def speeds(rounds: int, tokens: int) -> tuple[dict[str, list[float]], dict[str, 
         }
         for mode, trace in traces.items()
     }
+    # the first answer of each mode does not count
+    return {A_TOKEN: {mode: times[1:] for mode, times in a_token.items()}, WHOLE: whole}, weights
 
 
-def peak_memory(mode: str, tokens: int) -> int:
-    """The most bytes that a process of its own had in memory while it answered in that mode."""
-    command = [sys.executable, "-m", "benchmarks.capture", "--peak", mode, "--tokens", str(tokens)]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+def median_interval(values: list[float]) -> tuple[float, float, float]:
+    """The median and its 95 % interval, from the order of the values alone; the range of five or fewer."""
+    ordered, n = sorted(values), len(values)
+    low, below = 0, 0.5**n  # the chance that the true median lies under the first value
+    while low < n // 2 and below + math.comb(n, low + 1) * 0.5**n <= 0.025:
+        low += 1
+        below += math.comb(n, low) * 0.5**n
+    return middle(values)[0], ordered[low], ordered[n - 1 - low]
 
 
-def _peak(mode: str, tokens: int) -> int:
-    session = wb.load("demo")
+def extra_memory(mode: str, tokens: int, processes: int) -> list[int]:
+    """Bytes by which capture raises the peak of an answer, a process each; empty where that is not known."""
+    command = [sys.executable, "-m", "benchmarks.capture", "--memory", mode, "--tokens", str(tokens)]
+    told = [
+        subprocess.run(
+            command, check=True, capture_output=True, text=True, env=os.environ | _GIVE_BACK
+        ).stdout
+        for _ in range(processes)
+    ]
+    return [int(one) for one in told if one.strip()]
+
+
+def _extra_memory(mode: str, tokens: int) -> int | None:
+    """The same in this process, whose first answer makes what is made once."""
+    session = wb.load("demo", device="cpu")
     with endless(session):
+        answer(session, MODES[PLAIN], tokens)
+        peaks = [_peak(session, each, tokens) for each in (PLAIN, mode)]
+    session.close()
+    return None if None in peaks else peaks[1] - peaks[0]
+
+
+def _peak(session: wb.Session, mode: str, tokens: int) -> int | None:
+    """The most bytes this process had in memory while it answered; None where Linux does not say."""
+    gc.collect()
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
         answer(session, MODES[mode], tokens)
-    session.close()
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _save_text_part(session: wb.Session, folder: str) -> None:
-    """The demo model without its vision tower, which TransformerLens would need torchvision for."""
-    from transformers import Llama4ForCausalLM
-
-    text = Llama4ForCausalLM.from_pretrained(checkpoint.DEMO_WEIGHTS, dtype=torch.float32)
-    text.save_pretrained(folder)
-    session.processor.tokenizer.save(folder)
-
-
-def against_transformer_lens(rounds: int, tokens: int) -> dict | None:
-    """Seconds for a whole answer with routing and last-row attention, ours and theirs; None without them.
-
-    Both in float32 on one thread, on the demo model's text part, greedy, with a key-value cache.
-    """
-    try:
-        from transformer_lens.model_bridge import TransformerBridge
-    except ImportError:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
         return None
-    session = wb.load("demo", dtype=torch.float32, device="cpu")
-    messages = [{"role": "user", "content": _TEXT}]
-    prompt = session.processor(messages).token_ids[None]
-    stops = torch.tensor(session.processor.tokenizer.stop_ids)
-    with tempfile.TemporaryDirectory() as folder:
-        _save_text_part(session, folder)
-        bridge = TransformerBridge.boot_transformers(folder, device="cpu", dtype=torch.float32)
-    said: dict[str, list[int]] = {}
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
-    def ours() -> float:
-        start = time.perf_counter()
-        reply = session.chat(messages, max_tokens=tokens, capture=MODES["routing and attention rows"])
-        seconds = time.perf_counter() - start
-        said["ours"] = reply.trace.token_ids[prompt.shape[1] :].tolist()
-        return seconds
 
-    def theirs() -> float:
-        kept: dict[str, list[torch.Tensor]] = {}
+def occlusion_seconds(rounds: int) -> dict[str, list[float]]:
+    """Seconds for hiding every cell of two pictures in turn, in pixels and in tokens, after the answer."""
+    session = wb.load("demo", device="cpu")
+    reply = session.chat("What is in image 2?", images=pictures(), max_tokens=20)
 
-        def keep(value: torch.Tensor, hook: object) -> None:
-            last = value[:, :, -1:] if hook.name.endswith("hook_pattern") else value
-            kept.setdefault(hook.name, []).append(last.detach().clone())
+    def hide(where: str) -> float:
+        return timed(lambda: grounding.occlusion(session, reply, where=where), torch.device("cpu"))
 
-        def go_on(logits: torch.Tensor, hook: object) -> torch.Tensor:
-            return logits.index_fill(-1, stops, -torch.inf)
-
-        ends = ("attn.hook_pattern", "router.hook_out", "hook_router_scores")
-        watched: list[tuple[str, Callable]] = [(n, keep) for n in bridge.hook_dict if n.endswith(ends)]
-        start = time.perf_counter()
-        with bridge.hooks(fwd_hooks=[*watched, ("unembed.hook_out", go_on)]):
-            out = bridge.generate(
-                prompt, max_new_tokens=tokens, do_sample=False, use_past_kv_cache=True, verbose=False,
-                stop_at_eos=False, return_type="tokens",
-            )  # fmt: skip
-        seconds = time.perf_counter() - start
-        said[PEER] = out[0, prompt.shape[1] :].tolist()
-        return seconds
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with endless(session):
-            seconds = take_turns({"ours": ours, PEER: theirs}, rounds)
-    finally:
-        torch.set_num_threads(threads)
+    seconds = take_turns({where: lambda where=where: hide(where) for where in ("pixels", "tokens")}, rounds)
     session.close()
-    same = sum(a == b for a, b in zip(said["ours"], said[PEER], strict=True))
-    return {"seconds": seconds, "prompt": prompt.shape[1], "tokens": tokens, "same tokens": same}
+    return seconds
 
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.capture", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=9, help="default %(default)s")
+    parser.add_argument("--rounds", type=int, default=41, help="default %(default)s; a tenth for the peer")
     parser.add_argument("--tokens", type=int, default=100, help="of every answer (default %(default)s)")
     parser.add_argument("--json", type=Path, help="write every number there, too")
-    parser.add_argument("--peak", choices=list(MODES), help=argparse.SUPPRESS)
+    parser.add_argument("--memory", choices=list(MODES), help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
-    if chosen.peak:
-        print(_peak(chosen.peak, chosen.tokens))
+    if chosen.memory:
+        extra = _extra_memory(chosen.memory, chosen.tokens)
+        print("" if extra is None else extra)
         return
+    few = max(3, chosen.rounds // 10)
     found: dict[str, object] = {"machine": machine(torch.device("cpu"))}
     print(", ".join(f"{name} {value}" for name, value in found["machine"].items()) + "\n")
-    found["seconds a token"], found["traces"] = speeds(chosen.rounds, chosen.tokens)
-    found["peak bytes"] = {mode: peak_memory(mode, chosen.tokens) for mode in MODES}
-    _print_modes(found)
-    peer = against_transformer_lens(max(3, chosen.rounds // 3), chosen.tokens)
-    found[PEER] = peer
-    _print_peer(peer)
+    found["seconds"], found["traces"] = costs(chosen.rounds, chosen.tokens)
+    found["extra bytes"] = {mode: extra_memory(mode, chosen.tokens, few) for mode in MODES}
+    print(_modes(found))
+    found["occlusion"] = occlusion_seconds(few)
+    print(_occlusion(found["occlusion"]))
+    found[transformer_lens.NAME] = transformer_lens.compare(few, chosen.tokens)
+    print(_peer(found[transformer_lens.NAME]))
     if chosen.json:
         chosen.json.write_text(json.dumps(found, indent=2) + "\n")
 
 
-def _print_modes(found: dict) -> None:
-    seconds, plain = found["seconds a token"], found["seconds a token"]["no capture"]
-    least = found["peak bytes"]["no capture"]
-    print(f"{'demo model':28}{'tokens/s':>10}{'slower':>22}{'tokens':>11}{'bytes/token':>13}{'peak':>10}")
-    for mode, rounds in seconds.items():
-        trace = found["traces"][mode]
-        extra = [100 * (a / b - 1) for a, b in zip(rounds, plain, strict=True)]
-        median, low, high = middle(extra)
-        slower = "" if mode == "no capture" else f"{median:.1f} % ({low:.1f} to {high:.1f})"
-        peak = found["peak bytes"][mode]
-        print(
-            f"{mode:28}{1 / middle(rounds)[0]:10.0f}{slower:>22}"
+def _modes(found: dict) -> str:
+    lines = [
+        f"{'demo model':27}{'tokens/s':>9}{'a token':>26}{'the whole answer':>26}"
+        f"{'tokens':>11}{'bytes/token':>13}{'memory':>20}"
+    ]
+    for mode in MODES:
+        trace, memory = found["traces"][mode], found["extra bytes"][mode]
+        slower = [_slower(found["seconds"][what], mode) for what in (A_TOKEN, WHOLE)]
+        rose = "not to be had here"
+        if memory:
+            median, low, high = (size / MB for size in median_interval(memory))
+            rose = f"{median:+.1f} MB ({low:.1f} to {high:.1f})"
+        lines.append(
+            f"{mode:27}{1 / middle(found['seconds'][A_TOKEN][mode])[0]:9.0f}{slower[0]:>26}{slower[1]:>26}"
             f"{'the same' if trace['same tokens'] else 'DIFFERENT':>11}"
-            f"{trace['bytes'] / trace['tokens']:13,.0f}"
-            f"{f'+{(peak - least) / 1e6:.0f} MB' if mode != 'no capture' else f'{peak / 1e6:.0f} MB':>10}"
+            f"{trace['bytes'] / trace['tokens']:13,.0f}{rose:>26}"
         )
-    print("\ngoals: routing at most 1 % slower, rows at most 10 %, tokens the same")
-
-
-def _print_peer(peer: dict | None) -> None:
-    if peer is None:
-        print(f"\n{PEER} is not installed (pip install transformer-lens): not compared")
-        return
-    times = {name: middle(rounds)[0] for name, rounds in peer["seconds"].items()}
-    ratios = [a / b for a, b in zip(peer["seconds"][PEER], peer["seconds"]["ours"], strict=True)]
-    median, low, high = middle(ratios)
-    print(
-        f"\nrouting and last-row attention of {peer['tokens']} tokens after {peer['prompt']}: ours "
-        f"{times['ours']:.2f} s, {PEER} {times[PEER]:.2f} s, {median:.1f}x ({low:.1f} to {high:.1f}); "
-        f"{peer['same tokens']} of {peer['tokens']} tokens are the same; the goal is 5x"
+    said = f"memory: over the uncaptured answer's own peak; '{PLAIN}' against itself is the noise"
+    return "\n".join(
+        [*lines, said, "goals, a token: routing at most +1 %, rows at most +10 %, tokens the same"]
     )
+
+
+def _slower(seconds: dict[str, list[float]], mode: str) -> str:
+    if mode == PLAIN:
+        return f"{1e3 * middle(seconds[mode])[0]:.2f} ms"
+    extra = [100 * (a / b - 1) for a, b in zip(seconds[mode], seconds[PLAIN], strict=True)]
+    median, low, high = median_interval(extra)
+    return f"{median:+.1f} % ({low:.1f} to {high:.1f})"
+
+
+def _occlusion(seconds: dict[str, list[float]]) -> str:
+    told = (f"{middle(times)[0]:.2f} s in {where}" for where, times in seconds.items())
+    return f"\nocclusion of a word over two pictures: {', '.join(told)}; the goal is {OCCLUSION_GOAL:g} s"
+
+
+def _peer(peer: dict | None) -> str:
+    name, ours = transformer_lens.NAME, transformer_lens.OURS
+    if peer is None:
+        return f"\n{name} is not installed (pip install transformer-lens): not compared"
+    own = peer["seconds"][ours]
+    lines = [
+        f"\nrouting and last-row attention of {peer['tokens']} tokens after {peer['prompt']}, float32, one "
+        f"thread: ours {middle(own)[0]:.2f} s"
+    ]
+    for way, times in peer["seconds"].items():
+        if way == ours:
+            continue
+        median, low, high = median_interval([a / b for a, b in zip(times, own, strict=True)])
+        lines.append(
+            f"{name}, {way + ':':28}{middle(times)[0]:6.2f} s, {median:.1f}x ({low:.1f} to {high:.1f}); "
+            f"{peer['same tokens'][way]} of {peer['tokens']} tokens are the same"
+        )
+    return "\n".join([*lines, "the goal is 5x"])
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""How fast the core is: ratios against `transformers` on the same random weights, and the demo model.
+"""How fast the core is: ratios against `transformers` on the same random weights.
 
-    python -m benchmarks.core                    # all of it, a few minutes on two cores
+    python -m benchmarks.core                    # a few minutes on two cores
     python -m benchmarks.core --json now.json    # the same, and every single time in a file
-    python -m benchmarks.core --only demo
-    python -m benchmarks.core --only core --experts 128 --layers 1
+    python -m benchmarks.core --experts 128 --layers 1
 
 The candidates of a question take turns in one process, so that a busy machine is busy for all of them. A
 ratio is the median of the rounds' ratios, with the middle half of them in brackets. Nothing here can fail on
@@ -207,28 +206,6 @@ def compare(
     return asked, f"{name}: {same} of {shape.answer + 1} greedy tokens are the same"
 
 
-def demo(rounds: int, device: torch.device, tokens: int = 100) -> Comparison | None:
-    """The demo model about two pictures: seconds a token, unwatched and watched; None without weights."""
-    if not (checkpoint.DEMO_WEIGHTS / checkpoint.SINGLE).is_file():
-        return None
-    session = wb.load("demo", device=device)
-    watched = {
-        "no capture": wb.CaptureOptions(routing=False, attention=False),
-        "routing": wb.CaptureOptions(attention=False),
-        "routing and attention": wb.CaptureOptions(),
-    }
-
-    def answer(options: wb.CaptureOptions) -> float:
-        reply = session.chat("What is in image 2?", images=pictures(), max_tokens=tokens, capture=options)
-        return 1 / reply.trace.meta["tokens_per_second"]
-
-    with endless(session):
-        candidates = {name: lambda options=options: answer(options) for name, options in watched.items()}
-        seconds = take_turns(candidates, rounds)
-    session.close()
-    return Comparison("demo model, a token", str(session.llama.dtype).removeprefix("torch."), seconds)
-
-
 @contextmanager
 def endless(session: wb.Session) -> Iterator[None]:
     """While the block runs, no answer ends by itself: a few words could not be timed."""
@@ -274,16 +251,6 @@ def against_peer(row: Comparison) -> str:
     return f"{row.question:<28}{row.dtype:<10}{theirs:>14}{ours:>14}{ratio:>8.1f}x  {spread}"
 
 
-def against_no_capture(row: Comparison, name: str) -> str:
-    """One line: tokens a second, and what watching cost."""
-    rate = middle([1 / seconds for seconds in row.seconds[name]])[0]
-    line = f"{name:<28}{rate:>8.0f} tokens/s"
-    if name == "no capture":
-        return line
-    slower, low, high = (100 * (1 - ratio) for ratio in middle(row.ratios("no capture", name)))
-    return f"{line}{slower:>8.1f} % slower  ({high:.1f} to {low:.1f})"
-
-
 def parse(parser: argparse.ArgumentParser, arguments: list[str] | None, rounds: int) -> argparse.Namespace:
     """Read a command line, with the options that every benchmark has; the number of threads is set."""
     parser.add_argument(
@@ -301,7 +268,6 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str] | None, rounds: 
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and write the file that was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=["core", "demo"], help="half of it")
     parser.add_argument("--experts", type=int, default=Shape.experts, help="of a layer (default: 16)")
     parser.add_argument("--layers", type=int, default=Shape.layers, help="of the model (default: 4)")
     options = parse(parser, arguments, rounds=9)
@@ -319,23 +285,12 @@ def report(options: argparse.Namespace, shape: Shape) -> None:
         "shape": asdict(shape),
         "comparisons": [],
     }
-    if options.only != "demo":
-        print(f"\nScout's architecture with {asdict(shape)}")
-        print(f"{'':<38}{THEIRS:>14}{OURS:>14}{'ratio':>9}")
-        for dtype in (torch.bfloat16, torch.float32):
-            rows, same = compare(shape, dtype, device, options.rounds)
-            print("\n".join(map(against_peer, rows)), same, sep="\n")
-            kept["comparisons"] += [asdict(row) for row in rows]
-    if options.only != "core":
-        # a round takes a fraction of a second here, and what is looked for is a few per cent
-        row = demo(5 * options.rounds, device)
-        print("\nThe demo model, a question about two pictures, 100 tokens of answer")
-        if row is None:
-            place = checkpoint.DEMO_WEIGHTS
-            print(f"Left out: its weights are not in {place}; `python -m model.demo.train` makes them.")
-        else:
-            print("\n".join(against_no_capture(row, name) for name in row.seconds))
-            kept["comparisons"].append(asdict(row))
+    print(f"\nScout's architecture with {asdict(shape)}")
+    print(f"{'':<38}{THEIRS:>14}{OURS:>14}{'ratio':>9}")
+    for dtype in (torch.bfloat16, torch.float32):
+        rows, same = compare(shape, dtype, device, options.rounds)
+        print("\n".join(map(against_peer, rows)), same, sep="\n")
+        kept["comparisons"] += [asdict(row) for row in rows]
     if options.json:
         options.json.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
 
