@@ -181,7 +181,7 @@ class Page(Layout):
         message = None
         if isinstance(chosen.index, int) and chosen.index >= 0:
             message = self.desk.reopen(request.session_hash, chosen.index // 2)
-        return {} if message is None else self._look(message)
+        return gr.skip() if message is None else self._look(message)
 
     def _look(self, message: dict) -> Update:
         return {self.view: json.dumps(message), self.save: save_links(message["run"]), self.finding: ""}
@@ -250,7 +250,7 @@ class Page(Layout):
         visitor = request.session_hash
         try:
             if not self.desk.restore(visitor, kept):
-                return {}
+                return gr.skip()
         except Refusal as refusal:
             return {self.notice: notice(str(refusal)), self.kept: None}
         conversation = self.desk.conversation(visitor)

@@ -1,8 +1,8 @@
 """Is this map honest? The map of a word beside what the word really rests on, found by hiding each square.
 
-A map of attention says what was read. Hiding a square of the picture and asking again says what the answer
-needed. Where both agree, the map may be believed; the agreement of maps that have nothing to do with each
-other is named beside it.
+A map of attention says what was read. Hiding a square of the picture, with half of the squares around it, and
+asking again says what the answer needed. Where both agree, the map may be believed; how far maps agree that
+have nothing to do with each other is named beside it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from PIL import Image
 from apps.conversation import messages
 from apps.shelf import Answer
 from workbench import Reply, Session, grounding
-from workbench.grounding import GroundingError
+from workbench.grounding import GroundingError, Patches
+from workbench.grounding.occlusion import log_probabilities
 from workbench.ranks import spearman
 
 SQUARES = 5  # rows, and columns, of each picture
@@ -86,10 +87,14 @@ def check(session: Session, answer: Answer, token: int, layer: int, head: int | 
     found = grounding.attention_map(trace, token, layers=layer, heads=head)
     told = [*messages(answer.turns, answer.system), {"role": "assistant", "content": trace.text}]
     case = grounding.Case.of(session, Reply(trace.text, trace, told, "stop"))
-    hidden = grounding.occlusion(session, case, token, cells=(SQUARES, SQUARES))
-    shown = found.onto(hidden.map.patches).scores
-    before = float(np.exp(hidden.logprob))
-    lost = before - np.exp(hidden.logprob - hidden.map.scores)
+    grid = Patches.cells([image.size for image in case.inputs.images], SQUARES, SQUARES)
+    holes = [
+        {int(image): [_grown(box, *grid.sizes[image])]}
+        for image, box in zip(grid.image, grid.box, strict=True)
+    ]
+    logprobs, cost = log_probabilities(case, case.word(token), holes, "pixels", "background")
+    before, lost = float(np.exp(logprobs[0])), np.exp(logprobs[0]) - np.exp(logprobs[1:])
+    shown = found.onto(grid).scores
     brightest, most = int(shown.argmax()), float(lost.max())
     losses = lost.reshape(-1, SQUARES, SQUARES)
     agreement = spearman(shown, lost)
@@ -104,10 +109,17 @@ def check(session: Session, answer: Answer, token: int, layer: int, head: int | 
         lost=float(lost[brightest]),
         rank=1 + int((lost > lost[brightest]).sum()),
         most=most,
-        passes=hidden.cost.passes,
+        passes=cost.passes,
         losses=losses,
         needed=tuple(_lit(image, each, most) for image, each in zip(case.inputs.images, losses, strict=True)),
     )
+
+
+def _grown(box: np.ndarray, width: int, height: int) -> list[float]:
+    """A square with half of its neighbours: a thing in two squares would survive the loss of one."""
+    x0, y0, x1, y1 = box
+    across, down = (x1 - x0) / 2, (y1 - y0) / 2
+    return [max(x0 - across, 0.0), max(y0 - down, 0.0), min(x1 + across, width), min(y1 + down, height)]
 
 
 def _lit(image: Image.Image, lost: np.ndarray, most: float) -> Image.Image:

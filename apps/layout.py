@@ -21,6 +21,14 @@ WELCOME = (
     "experts each layer used and where on the pictures the model looked. Or begin with one of these:"
 )
 
+OPEN = """() => {
+  const side = document.querySelector("#side");
+  if (!side.classList.contains("open")) side.querySelector(".toggle-button").click();
+  const tab = [...side.querySelectorAll("[role=tab]")].find((one) => one.textContent.trim() === %s);
+  tab?.click();
+  tab?.focus();
+}"""
+
 
 class Layout:
     """The parts of the page, by name.
@@ -42,7 +50,10 @@ class Layout:
             with gr.Column(scale=5, min_width=320, elem_id="talk"):
                 with gr.Row(elem_id="top"):
                     gr.HTML(header(desk.session.name), elem_id="header", padding=False)
-                    self.new = gr.Button("New conversation", size="sm", scale=0, min_width=140, elem_id="new")
+                    with gr.Row(elem_id="actions"):
+                        _opener("Settings", "to-settings")
+                        _opener("Make a picture", "to-maker")
+                        self.new = gr.Button("New conversation", size="sm", min_width=0, elem_id="new")
                 self._talk(cards)
             with gr.Column(scale=6, min_width=320, elem_id="look"):
                 self._tools()
@@ -108,6 +119,12 @@ class Layout:
         # filled by the browser with what the view shows: the answer, and the word, layer and head of its map
         self.run = gr.Textbox(visible=False)
         self.place = gr.Textbox(visible=False)
+
+
+def _opener(tab: str, elem_id: str) -> None:
+    """A button that opens the side bar at one of its tabs; nothing but the browser is asked."""
+    button = gr.Button(tab, size="sm", min_width=0, elem_id=elem_id)
+    button.click(None, js=OPEN % json.dumps(tab), api_visibility="private")
 
 
 def scene_maker() -> gr.HTML:

@@ -123,10 +123,10 @@ def honesty(verdict: Verdict) -> str:
         f"<p><b>{html.escape(verdict.sentence)}</b></p>"
         f"<p>Agreement <b>{verdict.agreement:+.2f}</b> over {verdict.squares} squares (1: the same order, "
         f"0: none; unrelated maps stay within ±{verdict.chance:.2f}). The word has a probability of "
-        f"{verdict.probability:.2f}; it loses {verdict.lost:.2f} without the square that the map shows "
-        f"brightest (number {verdict.rank} of {verdict.squares}), and {verdict.most:.2f} at most. "
+        f"{verdict.probability:.2f}; it loses {max(verdict.lost, 0):.2f} without the square that the map "
+        f"shows brightest (number {verdict.rank} of {verdict.squares}), and {verdict.most:.2f} at most. "
         f"{verdict.passes} passes of the model.</p>"
-        f"<p>What the word rests on: bright squares, when hidden, cost it most.</p>"
+        "<p>What the word rests on: it loses most when a bright square and its surroundings are hidden.</p>"
         f'<div class="needed">{pictures}</div></section>'
     )
 

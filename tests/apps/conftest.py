@@ -1,8 +1,10 @@
 """A random model in the demo model's shape, and a gate that holds it in the middle of an answer."""
 
+import gc
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -11,6 +13,11 @@ from torch import Tensor
 import workbench as wb
 from model import Llama4, replaced
 from model.demo.shape import build_processor
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from tests.apps.browsing import App
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +33,28 @@ def session() -> Iterator[wb.Session]:
     opened = wb.Session(llama, processor, "demo")
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module")
+def app(session: wb.Session) -> "Iterator[App]":
+    """The chat page, served."""
+    from apps import chat  # gradio takes seconds to import: only for those who need it
+    from tests.apps.browsing import WORDS, App
+
+    demo = chat.build(session, longest_answer=WORDS)
+    url = chat.launch(demo, "127.0.0.1", chat.free_port("127.0.0.1", 7960))
+    yield App(demo, url)
+    demo.close()
+    # what gradio leaves to the garbage collector goes here, and not in the middle of another file's test
+    gc.collect()
+
+
+@pytest.fixture
+def visit(app: "App", page: "Page") -> "Page":
+    """The chat page, opened and ready."""
+    from tests.apps.browsing import opened
+
+    return opened(page, app.url)
 
 
 class Gate:

@@ -1,100 +1,32 @@
 """The chat page in a real browser: what a person sees and does, held against the traces in memory."""
 
-import gc
-import socket
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import gradio as gr
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 import workbench as wb
 from apps import chat
-from apps.handlers import Desk
 from apps.page import header
 from model.demo.scenes import draw_scene
+from tests.apps.browsing import (
+    PATIENCE,
+    WORDS,
+    answered,
+    ask,
+    assert_experts_are_those_of,
+    example,
+    opened,
+    scene_files,
+    visitor_of,
+)
 from tests.apps.conftest import held
 from workbench.view.payload import picture_url
 
 # what gradio and its libraries warn about is theirs
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-PATIENCE = 60_000  # ms; a busy machine is no failure
-WORDS = 12
-
-
-class App(NamedTuple):
-    demo: gr.Blocks
-    url: str
-
-    @property
-    def desk(self) -> Desk:
-        return self.demo.desk
-
-
-@pytest.fixture(scope="module")
-def app(session: wb.Session) -> Iterator[App]:
-    demo = chat.build(session, longest_answer=WORDS)
-    url = chat.launch(demo, "127.0.0.1", chat.free_port("127.0.0.1", 7960))
-    yield App(demo, url)
-    demo.close()
-    # what gradio leaves to the garbage collector goes here, and not in the middle of another file's test
-    gc.collect()
-
-
-@pytest.fixture
-def visit(app: App, page: Page) -> Page:
-    """The page, opened and ready."""
-    return opened(page, app.url)
-
-
-def opened(page: Page, url: str) -> Page:
-    page.set_default_timeout(PATIENCE)
-    page.goto(url)
-    page.wait_for_selector("#trace .tv")
-    return page
-
-
-def example(page: Page, number: int = 0) -> None:
-    page.locator("#chat .example").nth(number).click()
-
-
-def ask(page: Page, text: str, *files: Path) -> None:
-    if files:
-        page.locator("#composer input[type=file]").set_input_files(files)
-        expect(page.locator("#composer .thumbnail-item")).to_have_count(len(files), timeout=PATIENCE)
-    page.locator("#composer textarea").fill(text)
-    page.locator("#composer textarea").press("Enter")
-
-
-def answered(page: Page, app: App, answers: int = 1) -> wb.Trace:
-    """Wait for the end of the newest answer; its trace."""
-    expect(page.locator("#chat .bot-row")).to_have_count(answers, timeout=PATIENCE)
-    page.wait_for_selector("#trace .tv[data-done=true]")
-    page.wait_for_selector("#composer [data-testid=submit-button]")
-    run_id = page.locator("#trace .tv").get_attribute("data-run")
-    return app.desk.shelf.get(run_id).trace()
-
-
-def experts_shown(page: Page, layer: int) -> str:
-    return page.locator(f"#trace tr[data-layer='{layer}']").inner_text()
-
-
-def wait_for_token(page: Page, token: int) -> None:
-    page.wait_for_selector(f"#trace .tv[data-token='{token}']")
-
-
-def assert_experts_are_those_of(page: Page, trace: wb.Trace, token: int) -> None:
-    wait_for_token(page, token)
-    for m, layer in enumerate(trace.moe_layers.tolist()):
-        words = experts_shown(page, layer)
-        assert f"Expert {trace.routed_experts[token, m, 0]}" in words
-        assert f"{trace.routed_weights[token, m, 0]:.2f}" in words
 
 
 def test_an_example_works_at_one_click_and_the_view_shows_its_trace(visit, app):
@@ -154,25 +86,18 @@ def test_stop_ends_the_answer_and_the_conversation_goes_on(visit, app, session):
     assert len(answered(visit, app, answers=2).generated_index) == WORDS
 
 
-def scene_files(folder: Path, count: int) -> list[Path]:
-    files = [folder / f"scene-{seed}.png" for seed in range(count)]
-    for seed, file in enumerate(files):
-        draw_scene(seed, (80, 60)).image.save(file)
-    return files
-
-
 def test_six_pictures_are_refused_with_a_sentence_and_nothing_is_lost(visit, app, tmp_path):
     files = scene_files(tmp_path, 6)
-    ask(visit, "First", files[0])
+    ask(visit, "First")
     answered(visit, app)
     before = visit.locator("#chat .message-wrap").inner_text()
-    ask(visit, "And these?", *files[1:])
+    ask(visit, "And these?", *files)
     expect(visit.locator("#notice [role=alert]")).to_contain_text("at most 5 pictures", timeout=PATIENCE)
     assert visit.locator("#composer textarea").input_value() == "And these?"
-    expect(visit.locator("#composer .thumbnail-item")).to_have_count(5)
+    expect(visit.locator("#composer .thumbnail-item")).to_have_count(6)
     assert visit.locator("#chat .message-wrap").inner_text() == before
     visit.locator("#composer .thumbnail-item button").first.click()
-    expect(visit.locator("#composer .thumbnail-item")).to_have_count(4)
+    expect(visit.locator("#composer .thumbnail-item")).to_have_count(5)
     visit.locator("#composer textarea").press("Enter")
     assert len(answered(visit, app, answers=2).images) == 5
     expect(visit.locator("#notice [role=alert]")).to_have_count(0)
@@ -247,48 +172,6 @@ def assert_boxes_cover(trace: wb.Trace, index: int, thumbnail: bool, width: int,
     assert area == pytest.approx(width * height, rel=1e-3)
 
 
-def test_closing_the_page_cancels_its_answer(app, browser, session):
-    context = browser.new_context()
-    page = opened(context.new_page(), app.url)
-    with held(session, passes=3) as gate:
-        ask(page, "Talk for long")
-        page.wait_for_selector("#trace .tv[data-n]:not([data-n='0'])")
-        run_id = page.locator("#trace .tv").get_attribute("data-run")
-        assert gate.arrived.wait(60)
-        context.close()
-        answer = app.desk.shelf.get(run_id)
-        wait_until(lambda: not answer.running)
-    assert len(answer.trace().generated_index) < WORDS
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    """For what happens on the server's side, where no page can be asked."""
-    pause = threading.Event()
-    for _ in range(1200):
-        if true():
-            return
-        pause.wait(0.05)
-    raise AssertionError("it did not happen within a minute")
-
-
-def test_two_visitors_are_not_mixed(app, browser, session):
-    contexts = [browser.new_context() for _ in range(2)]
-    ada, bob = (opened(context.new_page(), app.url) for context in contexts)
-    with held(session, passes=3) as gate:
-        ask(ada, "I am Ada")
-        assert gate.arrived.wait(60)
-        ask(bob, "I am Bob")  # has to wait: there is one model
-        expect(bob.locator("#status")).to_contain_text("Reading", timeout=PATIENCE)
-        gate.open()
-        traces = [answered(page, app) for page in (ada, bob)]
-    for page, trace, mine, other in ((ada, traces[0], "Ada", "Bob"), (bob, traces[1], "Bob", "Ada")):
-        assert f"I am {mine}" in page.locator("#chat").inner_text()
-        assert f"I am {other}" not in page.locator("#chat").inner_text()
-        assert f"I am {mine}" in "".join(trace.tokens) and f"I am {other}" not in "".join(trace.tokens)
-    for context in contexts:
-        context.close()
-
-
 def test_a_new_conversation_begins_empty(visit, app):
     example(visit)
     answered(visit, app)
@@ -323,22 +206,20 @@ def test_undo_brings_the_message_and_its_pictures_back_to_the_composer(visit, ap
     assert len(answered(visit, app).images) == 2
 
 
-def test_no_request_leaves_the_machine_even_if_a_person_writes_the_address_of_a_picture(app, browser):
-    context = browser.new_context()
-    page = context.new_page()
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    opened(page, app.url)
-    ask(page, "![](https://example.com/spy.png) <img src='https://example.com/spy.gif'>")
-    answered(page, app)
-    away = [url for url in asked if urlsplit(url).scheme in ("http", "https") and not url.startswith(app.url)]
-    # the policy stops a picture before it is fetched; Chromium lists it all the same
-    assert not [url for url in away if "example.com" not in url]
-    assert page.evaluate(
-        "[...document.images].every((image) => !image.src.includes('example') || !image.naturalWidth)"
-    )
-    assert "img-src 'self'" in page.request.get(app.url).headers["content-security-policy"]
-    context.close()
+def test_an_earlier_question_is_edited_and_asked_anew(visit, app):
+    example(visit)
+    answered(visit, app)
+    ask(visit, "And now?")
+    answered(visit, app, answers=2)
+    visit.locator("#chat .bot-row .md").first.click()
+    visit.wait_for_selector("#trace .tv[data-done=true]")
+    first = app.desk.conversation(visitor_of(app, visit)).turns[0].run_id
+    visit.wait_for_selector(f"#trace .tv[data-run='{first}']")
+    visit.locator("#edit").click()
+    expect(visit.locator("#composer .thumbnail-item")).to_have_count(2, timeout=PATIENCE)
+    expect(visit.locator("#chat .bot-row")).to_have_count(0)
+    ask(visit, "Something else?")
+    assert "Something else?" in "".join(answered(visit, app).tokens)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -361,12 +242,6 @@ def test_another_checkpoint_is_named_and_its_licence_with_it():
     words = header("<Scout>")
     assert "&lt;Scout&gt;" in words and "Built with Llama" in words and "teaching" not in words
     assert "Llama 4 Community License, Copyright © Meta Platforms, Inc. All Rights Reserved." in words
-
-
-def test_a_port_in_use_gives_the_next_one():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        assert port < chat.free_port("127.0.0.1", port) <= port + chat.PORTS_TRIED
 
 
 @pytest.mark.parametrize(
