@@ -130,7 +130,7 @@ class Service:
             now, some = time.perf_counter(), []
             for item in items:
                 if isinstance(item, Exception):
-                    raise item
+                    raise as_api_error(item) from item
                 clock = self.metrics.first_token if item.choice in fresh else self.metrics.next_token
                 clock.observe(now - seen[item.choice])
                 seen[item.choice] = now
