@@ -1,0 +1,196 @@
+"""The server under load: 1, 8 and 32 streaming clients on loopback, against the same model in a plain loop.
+
+    python -m benchmarks.server                  # --model PATH, --clients 1 8 32, --json now.json
+
+The server is a process of its own, the clients are tasks of this one, and the plain loop is `generate` here,
+one question after the other. They take turns, every other round backwards. Every answer is compared with the
+plain loop's, so a lost or a mixed one is told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+
+import httpx
+import torch
+
+from benchmarks.core import machine, middle, parse
+from model import Llama4, Processor, SamplingParams, generate, load
+
+PLAIN = "plain loop"
+
+
+@dataclass
+class Load:
+    """What one kind of load gave, over all rounds.
+
+    Attributes:
+        tokens_per_second: of each round, all clients together.
+        first, between: seconds to the first token, and from a token to the next, of all answers.
+        lost: answers that did not arrive whole. other: answers that are not the plain loop's.
+    """
+
+    tokens_per_second: list[float] = field(default_factory=list)
+    first: list[float] = field(default_factory=list)
+    between: list[float] = field(default_factory=list)
+    lost: int = 0
+    other: int = 0
+
+
+class Questions:
+    """Different questions, one a client, and what the plain loop answers."""
+
+    def __init__(self, llama: Llama4, processor: Processor, tokens: int, count: int) -> None:
+        self.llama, self.processor = llama, processor
+        self.texts = [f"What is in image {n}, and what is left of it?" for n in range(count)]
+        # an answer that ended by itself would be too short to be timed
+        ends = {*processor.tokenizer.stop_ids, *llama.config.text.eos_token_id}
+        self.bias = {token: -100.0 for token in sorted(ends)}
+        self.params = SamplingParams(max_tokens=tokens, logit_bias=self.bias, top_logprobs=0)
+        self.answers: dict[str, str] = {}
+
+    def one(self, text: str, load: Load) -> int:
+        """Answer one of them here; gives the number of tokens."""
+        times = [time.perf_counter()]
+        words = []
+        for step in generate(self.llama, self.processor, self.processor(text), self.params):
+            words.append(step.text)
+            times.append(time.perf_counter())
+        note(load, times)
+        self.answers[text] = "".join(words)
+        return len(words)
+
+    def loop(self, load: Load, count: int | None = None) -> None:
+        """Answer the first `count` of them (all by default), one after the other."""
+        begun = time.perf_counter()
+        tokens = sum(self.one(text, load) for text in self.texts[:count])
+        load.tokens_per_second.append(tokens / (time.perf_counter() - begun))
+
+    def body(self, text: str) -> dict:
+        """The same as a request."""
+        return {
+            "model": "served", "messages": [{"role": "user", "content": text}], "temperature": 0,
+            "max_tokens": self.params.max_tokens, "logit_bias": self.bias, "stream": True,
+            "stream_options": {"include_usage": True},
+        }  # fmt: skip
+
+
+def note(load: Load, times: list[float]) -> None:
+    """Keep what passed between the moments of one answer."""
+    passed = [after - before for before, after in pairwise(times)]
+    load.first += passed[:1]
+    load.between += passed[1:]
+
+
+async def client(http: httpx.AsyncClient, questions: Questions, text: str, load: Load) -> int:
+    """Ask one question as a stream; gives the number of tokens."""
+    times, words, tokens, whole = [time.perf_counter()], [], 0, False
+    async with http.stream("POST", "/v1/chat/completions", json=questions.body(text)) as answer:
+        async for line in answer.aiter_lines():
+            if line == "data: [DONE]":
+                whole = True
+            elif line:
+                chunk = json.loads(line.removeprefix("data: "))
+                words += [choice["delta"].get("content", "") for choice in chunk["choices"]]
+                if words and words[-1]:
+                    times.append(time.perf_counter())
+                tokens = (chunk.get("usage") or {}).get("completion_tokens", 0)
+    note(load, times)
+    load.lost += not whole
+    load.other += whole and "".join(words) != questions.answers[text]
+    return tokens
+
+
+async def clients(url: str, count: int, questions: Questions, load: Load) -> None:
+    """That many at once; one that has its answer leaves."""
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=url, timeout=600, limits=limits) as http:
+        begun = time.perf_counter()
+        asking = (client(http, questions, text, load) for text in questions.texts[:count])
+        tokens = sum(await asyncio.gather(*asking))
+        load.tokens_per_second.append(tokens / (time.perf_counter() - begun))
+
+
+@contextmanager
+def served(model: str, device: str) -> Iterator[str]:
+    """The server's address, as long as the block runs."""
+    command = [sys.executable, "-m", "apps.cli", "serve", "--model", model, "--served-name", "served"]
+    command += ["--device", device, "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            line = next(line for line in process.stdout if line.startswith("Serving "))
+            yield line.split(" at ")[1].split()[0].removesuffix("/v1")
+        finally:
+            process.terminate()
+
+
+def measure(options: argparse.Namespace) -> dict[str, Load]:
+    """All loads in turn, after one round that does not count."""
+    model = load(options.model, options.device)
+    questions = Questions(*model, options.tokens, max(options.clients))
+    counts = {named(count): count for count in options.clients}
+    questions.loop(Load())  # what all are compared with
+    loads: dict[str, Load] = {}
+    with served(options.model, options.device) as url:
+        for turn in range(options.rounds + 1):
+            if turn < 2:
+                loads = {name: Load() for name in (PLAIN, *counts)}
+            for name in list(loads)[:: -1 if turn % 2 else 1]:
+                if name == PLAIN:
+                    questions.loop(loads[name], count=8)
+                else:
+                    asyncio.run(clients(url, counts[name], questions, loads[name]))
+    return loads
+
+
+def named(count: int) -> str:
+    """How a load is called."""
+    return "1 client" if count == 1 else f"{count} clients"
+
+
+def line(name: str, load: Load, plain: Load) -> str:
+    """One line of the table."""
+    ratio = [a / b for a, b in zip(load.tokens_per_second, plain.tokens_per_second, strict=True)]
+    median, low, high = middle(ratio)
+    cells = f"{middle(load.tokens_per_second)[0]:>10.0f}{median:>8.2f}x ({low:.2f} to {high:.2f})"
+    for values in (load.first, load.between):
+        hundredths = statistics.quantiles(values, n=100, method="inclusive")
+        cells += f"{1000 * hundredths[49]:>10.1f}{1000 * hundredths[98]:>9.1f}"
+    return f"{name:<12}{cells}{load.lost:>6}{load.other:>7}"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, print, and write the file that was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="demo", help="folder of a checkpoint, or demo (%(default)s)")
+    parser.add_argument("--tokens", type=int, default=64, help="of an answer (%(default)s)")
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32], help="at a time (1 8 32)")
+    options = parse(parser, arguments, rounds=5)
+    about = machine(torch.device(options.device))
+    print(json.dumps(about))
+    loads = measure(options)
+    print(f"\n{'':<12}{'tokens/s':>10}{'of the plain loop':>24}{'first token ms':>19}{'next ms':>19}")
+    print(f"{'':<46}{'p50':>10}{'p99':>9}{'p50':>10}{'p99':>9}{'lost':>6}{'other':>7}")
+    for name, load_ in loads.items():
+        print(line(name, load_, loads[PLAIN]))
+    few, most = (loads[named(pick(options.clients))] for pick in (min, max))
+    ratio = [a / b for a, b in zip(most.tokens_per_second, few.tokens_per_second, strict=True)]
+    together = f"{middle(ratio)[0]:.2f}x the tokens a second of {named(min(options.clients))}"
+    print(f"\n{named(max(options.clients))} together: {together}")
+    if options.json:
+        kept = {"machine": about, "loads": {name: asdict(load_) for name, load_ in loads.items()}}
+        options.json.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

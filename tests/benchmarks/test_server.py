@@ -1,0 +1,44 @@
+"""The server's benchmark measures what it says."""
+
+import pytest
+
+from benchmarks import server
+
+
+def test_a_line_tells_rates_ratios_and_what_was_lost():
+    plain = server.Load([100.0, 110.0, 90.0])
+    load = server.Load([200.0, 220.0, 180.0], [0.01, 0.02], [0.001, 0.003], lost=1, other=2)
+    cells = server.line("8 clients", load, plain).split()
+    assert cells == [
+        "8",
+        "clients",
+        "200",
+        "2.00x",
+        "(2.00",
+        "to",
+        "2.00)",
+        "15.0",
+        "19.9",
+        "2.0",
+        "3.0",
+        "1",
+        "2",
+    ]
+
+
+def test_what_passes_between_tokens_is_told_apart_from_the_first():
+    load = server.Load()
+    server.note(load, [1.0, 1.5, 1.75, 2.75])
+    assert (load.first, load.between) == ([0.5], [0.25, 1.0])
+
+
+@pytest.mark.slow
+def test_every_client_gets_the_plain_loops_answer_whole(tmp_path, capsys):
+    kept = tmp_path / "now.json"
+    server.main(["--rounds", "1", "--tokens", "5", "--clients", "1", "3", "--json", str(kept)])
+    lines = capsys.readouterr().out.splitlines()
+    for name in ("1 client", "3 clients"):
+        told = next(line for line in lines if line.startswith(name))
+        assert told.split()[-2:] == ["0", "0"]
+    assert "3 clients together: " in lines[-1]
+    assert kept.read_text().startswith("{")
