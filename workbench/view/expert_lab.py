@@ -200,6 +200,7 @@ class ExpertLab(ipywidgets.VBox):
         self.comparison = found
         self.controls._loads = loads(found.a.trace)
         numbers = ipywidgets.HTML(found._repr_html_())
+        numbers.add_class("jp-RenderedHTMLCommon")  # tables as the notebook shows them elsewhere
         traces = CompareWidget(found.a.trace, found.b.trace, names=("as it is", repr(found.edits[0])))
         before, self.children = self.children[1:], [self.controls, numbers, traces]
         for part in before:

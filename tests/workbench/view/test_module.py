@@ -7,7 +7,6 @@ import pytest
 
 from workbench.view.module import FOLDER, JoinError, script, style
 
-
 ENTRIES = ("index.js", "chat.js", "lab.js")  # the view, and what is filled in beside it
 
 
