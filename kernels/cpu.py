@@ -33,7 +33,7 @@ def linear(
 ) -> Tensor:
     """`x @ w.T`, or `x @ w[expert].T`; x [rows, K] and w [N, K] give [rows, N] in x's dtype. No gradients.
 
-    Agrees with `fp8.linear` and `int4.linear`.
+    Beside a plain weight x may have any number of axes. Agrees with `fp8.linear` and `int4.linear`.
     """
     if isinstance(w, RowScaled):
         rows = fp8.nearest_rows(x) if rows is None else rows

@@ -49,10 +49,12 @@ class Kept:
         """What was kept of `owner` under `name`, else `make()`, of about `size` bytes; None without room."""
         key = (id(owner), name)
         version = 0 if owner.is_inference() else owner._version
+        # nearly always it is there, and one look needs no lock
+        if made := self._found(key, owner, version):
+            return made
         with self._lock:
-            entry = self._entries.get(key)
-            if entry is not None and entry.owner() is owner and entry.version == version:
-                return entry.made
+            if made := self._found(key, owner, version):
+                return made
             self._drop(key)
             if self.budget is None:
                 self.budget = available_memory() // 2
@@ -62,6 +64,11 @@ class Kept:
             self._entries[key] = Entry(weakref.ref(owner, partial(self._ended, key)), version, made, size)
             self.size += size
             return made
+
+    def _found(self, key: tuple[int, Hashable], owner: Tensor, version: int) -> tuple[Tensor, ...] | None:
+        entry = self._entries.get(key)
+        current = entry is not None and entry.owner() is owner and entry.version == version
+        return entry.made if current else None
 
     def clear(self) -> None:
         """Forget everything."""

@@ -31,8 +31,9 @@ def linear(x: Tensor | Rounded, w: Weight, backend: Backend | None = None) -> Te
         BackendUnavailable: the backend that was asked for cannot serve these tensors.
     """
     x, codes = _with_codes(x, w)
-    if isinstance(w, Tensor) and backend is None and not cpu.keeps(w):
-        return F.linear(x, w)
+    if isinstance(w, Tensor) and backend is None:
+        # straight to the product: at a single token the way there takes as long
+        return cpu.linear(x, w) if cpu.keeps(w) and fast_on_cpu(x, w) else F.linear(x, w)
     obstacle = "leaves plain products to PyTorch" if isinstance(w, Tensor) else lacks_kernel(w)
     rows = x.reshape(-1, x.shape[-1])
     if pick(backend, x, *parts(w), obstacle=obstacle) == "triton":

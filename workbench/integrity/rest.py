@@ -91,13 +91,14 @@ def attention_flaws(trace: Trace) -> Iterator[Flaw]:
         return
     rows = {"sum": [], "later": [], "self": []}
     marks = []
-    for row, query in zip(pattern, trace.query_index.tolist(), strict=True):
-        total = row.sum(-1, dtype=np.float32)
+    for kept, query in zip(pattern, trace.query_index.tolist(), strict=True):
+        row = kept.astype(np.float32)  # exact, and compared several times faster than half precision
+        total = row.sum(-1)
         rows["sum"].append(not (np.abs(total - 1) <= _SUM).all() or not (row >= 0).all())
         rows["later"].append(bool(row[..., query + 1 :].any()))
         rows["self"].append(row.shape[0] * row.shape[1] >= ENOUGH_HEADS and not row[..., query].any())
         if ((row > 0) & (row < 1)).sum() >= ENOUGH_WEIGHTS:
-            marks.append(row.tobytes())
+            marks.append(hash(row.tobytes()))  # not the bytes: they are as many as the attention's
     said = {
         "sum": "does not add up to one",
         "later": "sees tokens that come after it",
