@@ -20,7 +20,7 @@ export function loadOf(loads, layers, layer, expert) {
 
 /** A slider that says its value; `told` turns what it stands for into text. */
 function slider(name, { min, max, step }, told, onpick) {
-  const shown = h("output");
+  const shown = h("span", { class: "tvp-value", "aria-hidden": "true" }); // aria-valuetext tells it
   const input = h("input", {
     type: "range", min, max, step, ...KEYS,
     oninput: () => { tell(); onpick(Number(input.value)); },
