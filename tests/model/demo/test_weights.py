@@ -172,9 +172,8 @@ def test_pictures_drawn_by_hand_are_understood(ours, size):
 
 
 def test_it_chats_a_little(ours):
-    # a bare "Hello" is trained in three languages, and any of them may answer
-    assert say(ours, [], "Hello!").startswith("Hello!")
-    assert say(ours, [], "Guten Tag!").startswith("Hallo!")
+    assert say(ours, [], "Hello").startswith("Hello!")
+    assert say(ours, [], "Hallo").startswith("Hallo!")
     assert "model for teaching" in say(ours, [], "Who are you?")
 
 
