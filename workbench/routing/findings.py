@@ -68,9 +68,10 @@ class Finding:
     def significant(self) -> np.ndarray:
         """Where neither the null nor routers with random weights explain the value (each at 5 %).
 
-        One row in twenty may be so by accident; with many rows, expect some.
+        One row in twenty may be so by accident; with many rows, expect some. A value that cannot be told (NaN)
+        never is.
         """
-        return (self.p <= LEVEL) & ~(self.p_random_routers > LEVEL)
+        return ~np.isnan(self.value) & (self.p <= LEVEL) & ~(self.p_random_routers > LEVEL)
 
     def __len__(self) -> int:
         return len(self.value)

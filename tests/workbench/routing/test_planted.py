@@ -188,6 +188,8 @@ def test_a_trace_agrees_with_itself():
     found = routing.agreement(one, one)
     assert not found.flips.value.any() and (found.overlap.value == 1).all() and found.flips.significant.all()
     assert np.isnan(found.margin_tells.value).all() and not found.noise.any()
+    # what cannot be told is nothing to wonder at
+    assert not found.margin_tells.significant.any() and "more than chance" not in repr(found.margin_tells)
 
 
 def test_flips_below_a_margin_are_foretold_by_it():
