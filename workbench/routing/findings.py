@@ -68,8 +68,8 @@ class Finding:
     def significant(self) -> np.ndarray:
         """Where neither the null nor routers with random weights explain the value (each at 5 %).
 
-        One row in twenty may be so by accident; with many rows, expect some. A value that cannot be told (NaN)
-        never is.
+        One row in twenty may be so by accident; with many rows, expect some. What cannot be told (NaN) never
+        is.
         """
         return ~np.isnan(self.value) & (self.p <= LEVEL) & ~(self.p_random_routers > LEVEL)
 

@@ -129,13 +129,13 @@ def _wanted(sides: list[tuple[Trace, str]]) -> Iterator[tuple[int, int]]:
         return
     layers = sorted(info["layers"], key=lambda layer: layer != info["default"])
     yield from ((layer, MEAN_HEAD) for layer in layers)
-    yield from ((layer, head) for layer in layers for head in range(info["heads"]))
+    yield from ((layer, head) for layer in layers for head in info["heads"])
 
 
 def _attention(trace: Trace, run: str, layer: int, head: int) -> Iterator[Message]:
     """The map of every written word, where this trace has that layer and head."""
     info = attention_info(trace)
-    if not info or not trace.images or layer not in info["layers"] or head >= info["heads"]:
+    if not info or not trace.images or layer not in info["layers"] or head not in (MEAN_HEAD, *info["heads"]):
         return
     for token in trace.generated_index.tolist():
         yield attention_message(trace, run, token, layer, head)

@@ -88,7 +88,7 @@ class LinkedWidget(anywidget.AnyWidget):
 
     @traitlets.validate("attention_head")
     def _a_head(self, proposal: dict[str, Any]) -> int:
-        heads = list(range(self._attention["heads"])) if self._attention else []
+        heads = self._attention["heads"] if self._attention else []
         return _one_of(proposal["value"], heads, "attention_head", "attention of heads")
 
 

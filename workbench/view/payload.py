@@ -237,14 +237,14 @@ def answer_attention(trace: Trace, run_id: str, question: Mapping[str, object]) 
 
 
 def attention_info(trace: Trace) -> Message | None:
-    """Which layers and how many heads have captured attention, and the layer to show first; None if none."""
+    """Which layers and heads have captured attention, and the layer to show first; None if none."""
     if trace.attention is None or not trace.attention.shape[1]:
         return None
     layers = trace.attention_layers.tolist()
     default = trace.meta.get("default_attention_layer")
     return {
         "layers": layers,
-        "heads": int(trace.attention.shape[2]),
+        "heads": trace.attention_heads.tolist(),
         "default": default if default in layers else layers[-1],
     }
 
@@ -270,13 +270,13 @@ def _heads(info: Message, layer: int, head: int | Sequence[int]) -> list[int]:
     """The heads that are meant, as places in the array."""
     if layer not in info["layers"]:
         raise ValueError(f"layer {layer} has no captured attention; these have: {info['layers']}")
-    every = list(range(info["heads"]))
+    captured = info["heads"]
     if head == MEAN_HEAD:
-        return every
+        return list(range(len(captured)))
     heads = [head] if isinstance(head, int) else list(head)
-    if not heads or not set(heads) <= set(every):
-        raise ValueError(f"no head {head}; expected 0 to {every[-1]}, several, or {MEAN_HEAD} for the mean")
-    return heads
+    if not heads or not set(heads) <= set(captured):
+        raise ValueError(f"no head {head}; expected some of {captured}, or {MEAN_HEAD} for the mean")
+    return [captured.index(one) for one in heads]
 
 
 def _has_margin(trace: Trace) -> bool:

@@ -20,6 +20,7 @@ from workbench.view.payload import (
     answer_attention,
     answer_pull,
     append_message,
+    attention_info,
     attention_message,
     looks_message,
     reset_message,
@@ -69,7 +70,19 @@ def test_reset_names_layers_experts_and_heads():
     assert (message["run"], message["started"]) == ("a", 7)
     assert message["layers"] == [1, 3, 5, 7, 9, 11]
     assert (message["experts"], message["rank"]) == (8, 1)
-    assert message["attention"] == {"layers": [3, 7], "heads": 4, "default": 7}
+    assert message["attention"] == {"layers": [3, 7], "heads": [0, 1, 2, 3], "default": 7}
+
+
+def test_heads_keep_the_numbers_they_have_in_the_model():
+    whole = make_trace()
+    some = replace(whole, attention=whole.attention[:, :, [1, 3]], attention_heads=np.array([1, 3], "int16"))
+    assert attention_info(some)["heads"] == [1, 3]
+    token = len(whole) - 2
+    for head in (1, 3):
+        one, other = (attention_message(trace, "a", token, 7, head) for trace in (some, whole))
+        assert one["values"] == other["values"] and one["head"] == head
+    with pytest.raises(ValueError, match=r"no head 2; expected some of \[1, 3\]"):
+        attention_message(some, "a", token, 7, 2)
 
 
 def test_reset_carries_boxes_in_pixels_of_the_original():
