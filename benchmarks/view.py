@@ -179,6 +179,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--updates", type=int, default=200, help="words that come one by one (%(default)s)")
     parser.add_argument("--frames", type=int, default=200, help="of panning and of zooming (%(default)s)")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="tokens (%(default)s)")
     parser.add_argument("--json", type=Path, help="write every number there, too")
     chosen = parser.parse_args(arguments)
     told = {"machine": machine(torch.device("cpu"))}
@@ -188,7 +189,7 @@ def main(arguments: list[str] | None = None) -> None:
         f"{'tokens':>7}{'B/update':>12}{'B/token':>10}{'opens in':>11}{'update':>19}{'pan':>17}{'zoom':>17}"
     )
     told["sizes"] = []
-    for tokens in SIZES:
+    for tokens in chosen.sizes:
         told["sizes"].append(measure(tokens, chosen.updates, chosen.frames))
         print(_line(told["sizes"][-1]))
     if chosen.json:

@@ -104,7 +104,8 @@ def test_trace_view_says_what_is_no_trace(saved, tmp_path, capsys):
     assert wb.Trace.open(saved).tokens == list("abcd")
 
 
-def test_doctor_tells_versions_devices_and_why_a_kernel_cannot_be_used(capsys):
+def test_doctor_tells_versions_devices_and_why_a_kernel_cannot_be_used(capsys, monkeypatch):
+    monkeypatch.setenv("TRITON_INTERPRET", "0")  # whatever another test has asked for
     cli.main(["doctor", "--json"])
     found = json.loads(capsys.readouterr().out)
     assert found["packages"]["torch"] and found["problems"] == []

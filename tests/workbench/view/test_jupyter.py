@@ -56,8 +56,9 @@ PASTE = """
 }
 """
 SOON = 120_000  # ms until something happens on a machine that has other things to do
-CONNECTED = (
-    "jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus === 'connected'"
+CONNECTED = (  # the page may still be loading
+    "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus"
+    " === 'connected'"
 )
 
 
