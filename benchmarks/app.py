@@ -100,6 +100,8 @@ class Visitor:
         page.wait_for_selector("#trace .tv[data-done=true]:not([data-n='0'])")
         page.wait_for_selector("#composer [data-testid=submit-button]")
         written = page.evaluate("window.written")
+        if len(written) < 2:
+            raise SystemExit("The whole answer was drawn at once, which has no speed; ask for more --words.")
         (first, at_first), (last, at_last) = written[0], written[-1]
         return Answer(first, (at_last - at_first) / (last - first))
 
