@@ -30,8 +30,8 @@ from model.demo.wording import say, word
 KINDS = (*ASKERS, "chat")
 # how often training asks each kind; what the scenes do not allow is drawn again
 SHARES = {
-    "colour": 0.09, "shape": 0.10, "size": 0.06, "count": 0.13, "position": 0.08, "relation": 0.20,
-    "which": 0.09, "same": 0.10, "odd": 0.12, "digit": 0.12, "describe": 0.10, "exist": 0.07, "none": 0.05,
+    "colour": 0.09, "shape": 0.10, "size": 0.06, "count": 0.16, "position": 0.08, "relation": 0.32,
+    "which": 0.09, "same": 0.10, "odd": 0.14, "digit": 0.12, "describe": 0.16, "exist": 0.07, "none": 0.05,
     "chat": 0.07,
 }  # fmt: skip
 _FOLLOWED = ("colour", "shape", "size", "count", "position", "digit", "describe", "exist")

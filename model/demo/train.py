@@ -75,6 +75,7 @@ class Recipe:
     balance: float = 1.0  # weight of the terms that spread the experts' load (parts: `losses`)
     tongues: float = 0.03  # weight of the reward for experts that tell languages apart
     highest_rate: float = 1.0  # factor on both rates
+    weight_decay: float = 0.05  # of the matrices; for rules, not memories (Power et al. 2022, 2201.02177)
     start_from: str | None = None  # a folder with a trained model
 
 
@@ -138,7 +139,7 @@ class Trainer:
         named = [*self.llama.named_parameters()]
         for kind, head in vars(self.heads).items():
             named += [(f"head.{kind}.{name}", parameter) for name, parameter in head.named_parameters()]
-        self.optimizer = Optimizer(named, steps_by_muon)
+        self.optimizer = Optimizer(named, steps_by_muon, recipe.weight_decay)
         without_pixels = PictureStore(self.store.pictures, *(torch.empty(0) for _ in range(4)))
         self.prepared = Prepared(recipe.seed, Packer(self.processor.tokenizer, without_pixels))
         self.features: Tensor | None = None
