@@ -1,5 +1,6 @@
 """A reverse proxy that shows a page under a path of its own, as a web server in front of it would."""
 
+import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -40,11 +41,14 @@ def shown_under(path: str, url: str, port: int) -> Iterator[str]:
         return StreamingResponse(body(), answer.status_code, kept, background=BackgroundTask(answer.aclose))
 
     app = Starlette(routes=[Route(f"{path}/{{rest:path}}", pass_on, methods=["GET", "POST", "HEAD"])])
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run, daemon=True)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    # it listens before anybody asks; a thread that starts one may be late
+    listening = socket.create_server(("127.0.0.1", port))
+    thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{port}{path}/"
     finally:
         server.should_exit = True
         thread.join(30)
+        listening.close()
