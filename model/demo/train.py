@@ -75,7 +75,7 @@ class Recipe:
     balance: float = 1.0  # weight of the terms that spread the experts' load (parts: `losses`)
     tongues: float = 0.03  # weight of the reward for experts that tell languages apart
     highest_rate: float = 1.0  # factor on both rates
-    weight_decay: float = 0.05  # of the matrices; for rules, not memories (Power et al. 2022, 2201.02177)
+    weight_decay: float = 0.02  # of the matrices; for rules, not memories (Power et al. 2022, 2201.02177)
     start_from: str | None = None  # a folder with a trained model
 
 
