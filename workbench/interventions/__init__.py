@@ -14,9 +14,9 @@ from workbench.edits import Edit, EditError
 from workbench.interventions.activations import PatchFrom, ZeroAt
 from workbench.interventions.attention import SteerAttention
 from workbench.interventions.changes import NothingChangedError
-from workbench.interventions.compare import Comparison, Effect, ab
+from workbench.interventions.compare import Comparison, Effect, ab, answered
 from workbench.interventions.controls import Setting, controls
-from workbench.interventions.experts import ForceExpert, ScaleExpert, SilenceExpert
+from workbench.interventions.experts import ForceExpert, ScaleExpert, SilenceExpert, expert_edit
 from workbench.interventions.forced import answer_logprobs, edited
 from workbench.interventions.pictures import BlurPatches, HidePatches
 from workbench.interventions.router import EditRouterLogits, ReplayRouting
@@ -43,6 +43,8 @@ __all__ = [
     "ZeroAt",
     "ab",
     "answer_logprobs",
+    "answered",
     "controls",
     "edited",
+    "expert_edit",
 ]

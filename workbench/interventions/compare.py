@@ -196,12 +196,12 @@ def ab(
     sampling = _seeded(sampling or SamplingParams())
     messages = conversation(messages, images)
     inputs, tell = session.processor(messages), progress or _silent
-    a = _answered(session, messages, sampling, (), lambda: tell("A, as it is", 0, draws + 3))
+    a = answered(session, messages, sampling, (), lambda: tell("A, as it is", 0, draws + 3))
     matched = "as given"
     if given is None:
         given, matched = controls(edits, Setting(session.llama, inputs, a.trace), draws, seed)
     steps = len(given) + 3
-    b = _answered(session, messages, sampling, edits, lambda: tell("B, edited", 1, steps))
+    b = answered(session, messages, sampling, edits, lambda: tell("B, edited", 1, steps))
     answer = torch.from_numpy(a.trace.token_ids[a.trace.generated_index]).long()
     # in the engine's turn, so that no other answer is being written under these edits
     variants = [edits, *given]
@@ -213,13 +213,19 @@ def ab(
     return Comparison(a, b, edits, *found)
 
 
-def _answered(
+def answered(
     session: Session,
     messages: Messages,
     sampling: SamplingParams,
     edits: Sequence[Edit],
     tell: Callable[[], None],
 ) -> Reply:
+    """One answer, with routing captured.
+
+    Args:
+        messages, sampling, edits: as for `session.start`.
+        tell: called before the first token and after each; an error that it raises stops the answer.
+    """
     tell()
     run = session.start(messages, sampling, CaptureOptions(routing=True), edits)
     try:

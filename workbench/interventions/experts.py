@@ -25,6 +25,7 @@ from workbench.edits import EditError
 from workbench.interventions.changes import Described, layers_of, rows_changed
 from workbench.interventions.tokens import ALL, Tokens, tokens_to_json
 
+SILENCE, FORCE, SCALE = "silence", "force", "scale"
 OWN, REPLACED = "own", "replaced"
 NOTHING, NEXT = "nothing", "next"
 
@@ -183,6 +184,33 @@ class ScaleExpert(Described):
         new = gates.clone()
         new[:, self.expert] *= self.factor
         return new
+
+
+def expert_edit(
+    action: str,
+    layer: int,
+    expert: int,
+    tokens: Tokens = ALL,
+    instead: str = NOTHING,
+    gate: str | float = OWN,
+    factor: float = 2.0,
+) -> ForceExpert | SilenceExpert | ScaleExpert:
+    """The edit that a form with these fields asks for; fields of the other actions are not read.
+
+    Args:
+        action: "silence" (reads instead), "force" (reads gate) or "scale" (reads factor).
+        layer, expert, tokens, instead, gate, factor: as in the edits.
+
+    Raises:
+        EditError: another action.
+    """
+    if action == SILENCE:
+        return SilenceExpert(layer, expert, tokens, instead)
+    if action == FORCE:
+        return ForceExpert(layer, expert, tokens, gate)
+    if action == SCALE:
+        return ScaleExpert(layer, expert, factor, tokens)
+    raise EditError(f"action is {action!r}; expected {SILENCE!r}, {FORCE!r} or {SCALE!r}")
 
 
 def lowered(logits: Tensor, expert: int, top: int) -> Tensor:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST_TOKENS = 400  # of an answer that are drawn; the rest is counted
 _FULL = math.log(2)  # nats at which a token is fully coloured
+_DEEPEST = 0.45  # opacity of the full colour: text stays legible on it, on a light page and on a dark one
 
 
 def page(comparison: Comparison) -> str:
@@ -46,7 +47,7 @@ def _answer(comparison: Comparison, reply: Reply, kl: Sequence[float], parting: 
         mark = "▶" if i == parting else ""
         token = html.escape(trace.tokens[place])
         if i < len(kl):
-            share = min(1.0, float(kl[i]) / _FULL)
+            share = _DEEPEST * min(1.0, float(kl[i]) / _FULL)
             title = f"KL {kl[i]:.3g} nats, log-probability {comparison.delta_logprob[i]:+.3g}"
             token = (
                 f'<span title="{title}" style="background:rgba(230,159,0,{share:.2f})">{mark}{token}</span>'
