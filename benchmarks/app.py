@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -25,12 +24,12 @@ import torch
 from PIL import Image
 
 import workbench as wb
+from benchmarks.browser import chromium
 from benchmarks.core import endless, machine, middle, pictures, take_turns
 
 QUESTION = "What colour is the circle in image 2?"
 GOAL_SHARE, GOAL_SECONDS = 0.8, 2.0
 PATIENCE = 300_000  # ms
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 # from the Enter key on, when the number of written tokens in the view changed: [[seconds, tokens], ...]
 CLOCK = """
@@ -129,24 +128,17 @@ def measure(words: int, rounds: int, visits: int) -> dict[str, object]:
     """All of it, on a page of its own.
 
     Raises:
-        SystemExit: there is no Chromium, or no Playwright to drive it.
+        NoChromium: there is none.
     """
-    names = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
-    program = next((found for name in names if name and (found := shutil.which(name))), None)
-    if program is None:
-        raise SystemExit("No Chromium was found; install it, or name one in the variable CHROMIUM.")
-    from playwright.sync_api import sync_playwright  # a test tool
-
     from apps import chat  # as long to import as a page takes to open
 
     session, shown = wb.load("demo"), pictures()
     demo = chat.build(session, longest_answer=words)
     url = chat.launch(demo, "127.0.0.1", chat.free_port("127.0.0.1", 7960))
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright, endless(session):
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser, endless(session):
         files = [Path(folder) / f"{number}.png" for number in range(len(shown))]
         for image, file in zip(shown, files, strict=True):
             image.save(file)
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         opened = [opening(browser, url) for _ in range(visits + 1)][1:]
         page = browser.new_page()
         page.set_default_timeout(PATIENCE)
@@ -156,7 +148,6 @@ def measure(words: int, rounds: int, visits: int) -> dict[str, object]:
         answers = take_turns(
             {"bare": lambda: bare(session, shown, words), "browser": visitor.ask}, rounds
         )  # fmt: skip
-        browser.close()
     demo.close()
     session.close()
     return {

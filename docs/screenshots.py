@@ -6,22 +6,20 @@ python docs/screenshots.py            # from the root of the repository; needs t
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the packages and the tests' JupyterLab, whether installed or not
 
 import workbench as wb  # noqa: E402
 from apps import chat  # noqa: E402
+from benchmarks.browser import chromium  # noqa: E402
 from model.demo.scenes import draw_scene  # noqa: E402
-from tests.conftest import CHROMIUM_FLAGS  # noqa: E402
 from tests.workbench.view.jlab import running  # noqa: E402
 
 NOTEBOOK = "01_first_trace.ipynb"
@@ -108,17 +106,11 @@ def main() -> None:
     parser.add_argument("--model", default="demo", help="folder of a checkpoint, or demo")
     parser.add_argument("--into", type=Path, default=ROOT / "docs" / "images")
     options = parser.parse_args()
-    names = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
-    program = next((found for name in names if name and (found := shutil.which(name))), None)
-    if program is None:
-        raise SystemExit("No Chromium was found; install it, or name one in the variable CHROMIUM.")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
+    with chromium() as browser:
         session = wb.load(options.model)
         view_pages(browser, session, options.into)
         chat_page(browser, session, options.into / "chat.png")
         lab_page(browser, options.model, options.into / "lab.png")
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """What every test stands on: one thread, no way out of the machine, and a browser for those that look."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from benchmarks.browser import NoChromium, chromium
 from tests.air_gap import guard
 
 # read when a library is first imported, so they are set before any test file is; processes that a
@@ -23,17 +23,6 @@ ENVIRONMENT = {
     # a started process finds sitecustomize.py there and refuses the network, as this one does
     "PYTHONPATH": str(Path(guard.__file__).parent),
 }
-
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    # the browser, too, finds this machine alone
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-]
 
 NO_CARD = "needs a CUDA device"
 
@@ -88,16 +77,12 @@ def _stays_on_this_machine() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium without a window and without a network; CHROMIUM names one that is not on the PATH."""
-    names = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
-    program = next((found for name in names if name and (found := shutil.which(name))), None)
-    if program is None:
-        reason = "no Chromium: install it or name one, make test CHROMIUM=/path/to/chrome"
+    try:
+        with chromium() as opened:
+            yield opened
+    except NoChromium as missing:
         # a person may go on without; where the outcome decides, nothing is left out unseen
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
-        yield chromium
-        chromium.close()
+        pytest.fail(str(missing)) if os.environ.get("CI") else pytest.skip(str(missing))
 
 
 @pytest.fixture
