@@ -37,10 +37,15 @@ class Turn:
 
 @dataclass
 class Conversation:
-    """One visitor's conversation. `system` is what the model was told before the first question."""
+    """One visitor's conversation.
+
+    `system` is what the model was told before the first question, `format` the weight format that answers
+    (see `apps.formats`; empty: the first).
+    """
 
     turns: list[Turn] = field(default_factory=list)
     system: str = ""
+    format: str = ""
     current: Answer | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 

@@ -25,6 +25,7 @@ from apps.conversation import (
     messages,
     sentence,
 )
+from apps.formats import Formats
 from apps.honesty import Verdict, check
 from apps.numbers import prompt_size, status, waiting
 from apps.shelf import Answer, Shelf
@@ -60,12 +61,15 @@ class Desk:
     """Serves everybody who talks to one model.
 
     Args:
-        session: the model. shelf: where finished answers stay. folder: for pictures that come back with a
-            reloaded page; a temporary one by default.
+        session: the model, in one format or in several. shelf: where finished answers stay. folder: for
+            pictures that come back with a reloaded page; a temporary one by default.
     """
 
-    def __init__(self, session: Session, shelf: Shelf | None = None, folder: Path | None = None) -> None:
-        self.session = session
+    def __init__(
+        self, session: Session | Formats, shelf: Shelf | None = None, folder: Path | None = None
+    ) -> None:
+        self.formats = session if isinstance(session, Formats) else Formats(session)
+        self.session = self.formats.first
         self.shelf = shelf or Shelf()
         self._folder = folder
         self._conversations: OrderedDict[str, Conversation] = OrderedDict()
@@ -94,6 +98,16 @@ class Desk:
         if gone is not None:
             self.leave(gone)
         return found
+
+    def choose(self, visitor: str, name: str) -> str:
+        """Answer the visitor in a weight format from now on; how its weights are held, in words.
+
+        Raises:
+            Refusal: there is no such format, or it cannot be loaded; answers stay as they are.
+        """
+        held = self.formats.told(name)
+        self.conversation(visitor).format = name
+        return held
 
     def send(
         self,
@@ -227,7 +241,7 @@ class Desk:
         if not self._one_at_a_time.acquire(blocking=False):
             raise Refusal("Another check is running; ask again in a moment.")
         try:
-            return check(self.session, answer, token, layer, head)
+            return check(self.formats.of(answer.trace()), answer, token, layer, head)
         except (GroundingError, IndexError) as error:
             raise Refusal(sentence(error)) from error
         finally:
@@ -266,7 +280,7 @@ class Desk:
             if conversation.busy:
                 raise Refusal("An answer is being written; stop it first.")
             turns = [*earlier, turn]
-            run = self._start(turns, settings, system)
+            run = self._start(conversation.format, turns, settings, system)
             answer = conversation.current = Answer(run, turns, system)
             self.shelf.put(answer)
             conversation.turns = [*earlier, replace(turn, run_id=run.id)]
@@ -295,11 +309,11 @@ class Desk:
         trace = answer.trace()
         yield frame(conversation, feed.next(trace, done=True), status(trace, self.context, run), done=True)
 
-    def _start(self, turns: list[Turn], settings: SamplingParams, system: str) -> Run:
+    def _start(self, form: str, turns: list[Turn], settings: SamplingParams, system: str) -> Run:
         if self.waiting >= MOST_WAITING:
             raise Refusal(f"{MOST_WAITING} answers are waiting to be written; ask again in a minute.")
         try:
-            run = self.session.start(messages(turns, system), settings)
+            run = self.formats.get(form).start(messages(turns, system), settings)
         except Refusal:
             raise
         except ValueError as error:
