@@ -6,6 +6,7 @@ import argparse
 import os
 from dataclasses import fields
 
+from apps import guarding
 from apps.serving.settings import Settings
 
 LIMITS = {
@@ -52,13 +53,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--grace", type=int, default=30, metavar="S", help="that answers have left when it ends (%(default)s)"
     )
+    guarding.add_arguments(parser)
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """What the command line allows.
 
     Raises:
-        ValueError: a limit that cannot be.
+        ValueError: a limit or a guard that cannot be.
     """
     from_environment = os.environ.get("MOE_WORKBENCH_API_KEY")
     return Settings(
@@ -66,5 +68,6 @@ def settings_of(options: argparse.Namespace) -> Settings:
         api_keys=(*options.api_key, *([from_environment] if from_environment else [])),
         image_urls=options.allow_image_urls,
         trace_seconds=options.trace_seconds,
+        guard=guarding.policy_of(options),
         **{name: getattr(options, name) for name in LIMITS},
     )

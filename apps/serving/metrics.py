@@ -34,6 +34,10 @@ class Metrics:
         self.cancelled = Counter(
             "workbench_cancelled", "Requests given up because the client was gone.", registry=self.registry
         )
+        self.guarded = Counter(
+            "workbench_guarded", "What the guard found unsafe, or could not judge.",
+            ["stage", "result", "stopped"], registry=self.registry,
+        )  # fmt: skip
         self.running = Gauge("workbench_running_answers", "Answers being given.", registry=self.registry)
         self.waiting = Gauge("workbench_waiting_requests", "Requests that wait.", registry=self.registry)
 

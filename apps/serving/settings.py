@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from workbench.guards import Policy
 
 MIB = 2**20
 
@@ -21,6 +25,7 @@ class Settings:
         max_waiting: requests that may wait for their turn.
         image_urls: fetch pictures from public http(s) addresses; otherwise only data URLs are taken.
         trace_seconds, max_traces: how long, and how many, asked-for traces can be fetched.
+        guard: judges what is asked and answered; None: nobody does.
     """
 
     name: str | None = None
@@ -35,6 +40,7 @@ class Settings:
     image_urls: bool = False
     trace_seconds: float = 600
     max_traces: int = 32
+    guard: Policy | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_body", "max_images", "max_pixels", "max_batch", "max_waiting", "max_traces"):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from workbench.guards.guard import Messages
 from workbench.guards.policy import Finding, Policy
 
-REACH = 4_000  # characters before the end that are judged again with each window
+REACH = 4_000  # characters that were judged before and are judged again with what follows them
 
 
 class Watch:
@@ -51,7 +51,7 @@ class Watch:
             return
         answer = "".join(texts)
         if len(answer) > self._length:
-            self.finding |= self.policy.output(self.messages, answer[-REACH:])
+            self.finding |= self.policy.output(self.messages, answer[max(0, self._length - REACH) :])
         if not self.stopped:
             self.shown = len(texts) if ended else self._judged
         self._judged, self._length = len(texts), len(answer)
