@@ -26,13 +26,17 @@ class Refusal(ValueError):
 
 @dataclass(frozen=True)
 class Turn:
-    """One question and its answer. `note` is shown after the answer; the model never reads it."""
+    """One question and its answer. `note` is shown after the answer; the model never reads it.
+
+    It also never reads a question that was `refused`.
+    """
 
     text: str
     pictures: tuple[Path, ...] = ()
     answer: str = ""
     note: str = ""
     run_id: str = ""
+    refused: bool = False
 
 
 @dataclass
@@ -52,7 +56,7 @@ class Conversation:
     @property
     def pictures(self) -> int:
         """How many pictures were shown so far: the next one is this number plus one."""
-        return sum(len(turn.pictures) for turn in self.turns)
+        return sum(len(turn.pictures) for turn in self.turns if not turn.refused)
 
     @property
     def busy(self) -> bool:
@@ -107,6 +111,8 @@ def messages(turns: Sequence[Turn], system: str = "") -> list[dict]:
     told: list[dict] = [{"role": "system", "content": system}] if system.strip() else []
     pixels = 0
     for turn in turns:
+        if turn.refused:
+            continue
         pictures = []
         for path in turn.pictures:
             image = picture(path)

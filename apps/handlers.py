@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from apps import keeping
@@ -26,12 +26,14 @@ from apps.conversation import (
     sentence,
 )
 from apps.formats import Formats
+from apps.frames import Frame, frame, note, refused
 from apps.honesty import Verdict, check
 from apps.numbers import prompt_size, status, waiting
 from apps.shelf import Answer, Shelf
 from model import SamplingParams
 from workbench import Run, Session, Trace, TraceError
 from workbench.grounding import GroundingError
+from workbench.guards import Policy, Watch
 from workbench.view.payload import Feed, Message, answer_attention, answer_pull, snapshot
 
 MOST_VISITORS = 256  # conversations kept; the one longest untouched goes first
@@ -42,35 +44,26 @@ SECONDS_BETWEEN_FRAMES = 0.08  # nobody reads faster, and a browser keeps up
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Frame:
-    """What a page shows next: the chat and its pictures, a message for the view, one line of numbers.
-
-    `run_id` is that of the answer.
-    """
-
-    chat: list[dict]
-    pictures: int
-    view: Message
-    status: str
-    run_id: str
-    done: bool = False
-
-
 class Desk:
     """Serves everybody who talks to one model.
 
     Args:
         session: the model, in one format or in several. shelf: where finished answers stay. folder: for
             pictures that come back with a reloaded page; a temporary one by default.
+        guard: judges questions, and answers before they are shown; None: nobody does.
     """
 
     def __init__(
-        self, session: Session | Formats, shelf: Shelf | None = None, folder: Path | None = None
+        self,
+        session: Session | Formats,
+        shelf: Shelf | None = None,
+        folder: Path | None = None,
+        guard: Policy | None = None,
     ) -> None:
         self.formats = session if isinstance(session, Formats) else Formats(session)
         self.session = self.formats.first
         self.shelf = shelf or Shelf()
+        self.guard = guard
         self._folder = folder
         self._conversations: OrderedDict[str, Conversation] = OrderedDict()
         self._line: list[Run] = []
@@ -276,36 +269,48 @@ class Desk:
         system: str,
     ) -> Iterator[Frame]:
         check_question(earlier, turn, system)
+        turns = [*earlier, turn]
+        found = self.guard.input(messages(turns, system)) if self.guard else None
         with conversation.lock:
             if conversation.busy:
                 raise Refusal("An answer is being written; stop it first.")
-            turns = [*earlier, turn]
-            run = self._start(conversation.format, turns, settings, system)
-            answer = conversation.current = Answer(run, turns, system)
-            self.shelf.put(answer)
-            conversation.turns = [*earlier, replace(turn, run_id=run.id)]
             conversation.system = system
+            if found and found.stopped:
+                conversation.turns = [*earlier, replace(turn, note=found.sentence, refused=True)]
+            else:
+                run = self._start(conversation.format, turns, settings, system)
+                watch = Watch(self.guard, run.messages) if self.guard else None
+                answer = conversation.current = Answer(run, turns, system, watch, found)
+                self.shelf.put(answer)
+                conversation.turns = [*earlier, replace(turn, run_id=run.id)]
+            conversation.system = system
+        if found and found.stopped:
+            yield from refused(conversation)
+            return
         feed, seen = Feed(run.id, answer.started), 0
         try:
-            trace = run.trace()
+            trace = answer.trace()
             before = self._before(run)
             line = waiting(before) if before else f"Reading {prompt_size(trace)} …"
             yield frame(conversation, feed.next(trace), line)
             while not run.done and not run.cancelled.wait(SECONDS_BETWEEN_FRAMES):
-                if len(run.capture.steps) > seen:
-                    trace = run.trace()
+                answer.look()
+                if answer.ready > seen:
+                    trace = answer.trace()
                     seen = len(trace.generated_index)
-                    note(conversation, run, trace)
+                    note(conversation, answer, run, trace)
                     yield frame(conversation, feed.next(trace), status(trace, self.context))
                 elif before and before != (now := self._before(run)):
                     before = now
                     line = waiting(before) if before else f"Reading {prompt_size(trace)} …"
                     yield frame(conversation, feed.next(trace), line)
+            if run.done:
+                answer.look()
         finally:
             # the page may have gone away at any of the yields
             run.cancel()
             answer.finish()
-            note(conversation, run, answer.trace(), ended=True)
+            note(conversation, answer, run, answer.trace(), ended=True)
         trace = answer.trace()
         yield frame(conversation, feed.next(trace, done=True), status(trace, self.context, run), done=True)
 
@@ -327,21 +332,3 @@ class Desk:
         with self._lock:
             line = [one for one in self._line if one is run or not (one.done or one.cancelled.is_set())]
             return line.index(run) if run in line else 0
-
-
-def frame(conversation: Conversation, view: Message, line: str, done: bool = False) -> Frame:
-    """What to show of a conversation now."""
-    return Frame(conversation.chat(), conversation.pictures, view, line, view["run"], done)
-
-
-def note(conversation: Conversation, run: Run, trace: Trace, ended: bool = False) -> None:
-    """Write an answer as far as `trace` goes into its turn, unless that was taken back meanwhile."""
-    words = ""
-    if run.error is not None:
-        log.error("the answer broke off", exc_info=run.error)
-        words = f"The answer broke off: {sentence(run.error)}"
-    elif ended and not trace.text:
-        words = "(an empty answer)" if run.finish_reason else "(stopped before the first word)"
-    with conversation.lock:
-        if conversation.turns and conversation.turns[-1].run_id == run.id:
-            conversation.turns[-1] = replace(conversation.turns[-1], answer=trace.text, note=words)

@@ -42,9 +42,10 @@ def kept(turns: Sequence[Turn], system: str = "", most: int | None = None) -> Ke
     """A conversation as JSON.
 
     Args:
-        turns: the conversation. system: its system prompt.
+        turns: the conversation; refused questions are left out. system: its system prompt.
         most: characters of pictures; with more, all of them are left out and the questions say so.
     """
+    turns = [turn for turn in turns if not turn.refused]
     urls = [[picture_url(path) for path in turn.pictures] for turn in turns]
     left_out = most is not None and sum(len(url) for some in urls for url in some) > most
     told: list[dict] = [{"role": "system", "content": system}] if system.strip() else []

@@ -16,6 +16,7 @@ from workbench import Run, Trace
 
 if TYPE_CHECKING:
     from apps.conversation import Turn
+    from workbench.guards import Finding, Watch
 
 MOST_ANSWERS = 64
 MOST_BYTES = 512 * 2**20
@@ -27,14 +28,27 @@ class Answer:
     Attributes:
         id: nobody can guess it, so whoever has it may see the answer.
         turns, system: the conversation that ends with the question; none of a trace that came as a file.
+
+    Args:
+        watch: the guard's, over the answer; what it has not let pass is not in the trace.
+        found: what the guard found in the question.
     """
 
-    def __init__(self, run: Run | Trace, turns: Sequence[Turn] = (), system: str = "") -> None:
+    def __init__(
+        self,
+        run: Run | Trace,
+        turns: Sequence[Turn] = (),
+        system: str = "",
+        watch: Watch | None = None,
+        found: Finding | None = None,
+    ) -> None:
         opened = isinstance(run, Trace)
         self.id = secrets.token_urlsafe(12) if opened else run.id
         self.turns = tuple(turns)
         self.system = system
         self.started = time.time_ns() // 1000
+        self._watch = watch
+        self._found = found
         self._run: Run | None = None if opened else run
         self._trace: Trace | None = run if opened else None
 
@@ -43,10 +57,31 @@ class Answer:
         """Whether more may come."""
         return self._trace is None
 
+    @property
+    def ready(self) -> int:
+        """How many tokens of a running answer may be shown."""
+        return len(self._run.capture.steps) if self._watch is None else self._watch.shown
+
+    @property
+    def told(self) -> str:
+        """What the guard found in the question and in the answer, for people."""
+        found = (self._found, self._watch and self._watch.finding)
+        return "\n\n".join(one.sentence for one in found if one and one.sentence)
+
     def trace(self) -> Trace:
-        """Everything observed so far."""
+        """Everything observed so far that may be shown."""
         run = self._run
-        return self._trace if run is None else run.trace()
+        return self._trace if run is None else run.trace(None if self._watch is None else self.ready)
+
+    def look(self) -> None:
+        """Let the guard judge what is new, if there is a guard; an answer that must not go on ends."""
+        run, watch = self._run, self._watch
+        if run is None or watch is None:
+            return
+        ended = run.done  # asked before the tokens: after it there are no more
+        watch.look([step.text for step in run.capture.steps[:]], ended)
+        if watch.stopped:
+            run.cancel()
 
     def cancel(self) -> None:
         """Stop before the next token; harmless when finished."""
@@ -57,7 +92,7 @@ class Answer:
     def finish(self) -> None:
         """Keep the trace alone."""
         if self._run is not None:
-            self._trace = self._run.trace()
+            self._trace = self.trace()
             self._run = None
 
     def shown_again(self) -> int:
