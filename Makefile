@@ -3,6 +3,7 @@
 #   make lab      JupyterLab on the notebooks           HOST=127.0.0.1 PORT=8888
 #   make test     linters, import contract, all tests   ARGS="-k router" JOBS=2
 #   make quick    the tests that need neither a browser nor more than five seconds
+#   make clients  LangChain and lm-eval against the server; installs both
 #   make format   let ruff lay out and mend the code
 #   make bench    the benchmarks of the model core
 #   make kernels-check   compile every Triton kernel for three generations of cards; needs no card
@@ -28,7 +29,7 @@ define step
 mend it and give the same command again." >&2; exit 1; }
 endef
 
-.PHONY: help chat lab test quick lint test-js format bench kernels-check install install-test clean
+.PHONY: help chat lab test quick lint test-js clients format bench kernels-check install install-test clean
 .DELETE_ON_ERROR:
 
 help:
@@ -64,6 +65,9 @@ test-js:
 	elif command -v node >/dev/null; then node --test $$files; \
 	else echo "node is not installed: left out $$files; the browser tests still run the view."; fi
 
+clients: $(VENV)/installed-clients
+	@$(RUN) -m pytest -W default tests/clients $(ARGS)
+
 format: install-test
 	@$(RUN) -m ruff format .
 	@$(RUN) -m ruff check --fix .
@@ -97,4 +101,8 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/created
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(call step,install the test tools,$(PIP) --no-build-isolation --editable '.[test]')
+	@touch $@
+
+$(VENV)/installed-clients: $(VENV)/installed-test
+	$(call step,install the clients,$(PIP) --no-build-isolation --editable '.[clients]')
 	@touch $@

@@ -6,10 +6,13 @@ workbench serve --model demo                  # the OpenAI-compatible server
 workbench plan maverick                       # what a model needs, and what it fits on
 workbench plan path/to/config.json --json --context 131072 --device 8xH100
 workbench trace view circle.safetensors       # a saved trace as a page
+workbench engine-command maverick --gpus 8    # how to serve it on vLLM or SGLang, routed experts on
 workbench doctor                              # versions, devices, kernels
+workbench completion bash                     # what a shell reads to complete all this
 
-It ends with 0, with 1 where something was found wrong, and with 2 where it was not understood. Each command
-imports what it needs only when it is given.
+It ends with 0; with 1 where something was found wrong or could not start; with 2 where it was not understood;
+with 130 where Ctrl-C ended it. `chat` and `lab` end as the programs that they become. Each command imports
+what it needs only when it is given.
 """
 
 from __future__ import annotations
@@ -23,11 +26,26 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+import shtab
+
 from apps.server_options import add_arguments
 from workbench import devices
-from workbench import plan as planning
 
 Commands = argparse._SubParsersAction
+
+EPILOG = """workbench COMMAND --help says more.
+
+exit codes:
+  0    it is done
+  1    something was found wrong, or could not start
+  2    the command was not understood
+  130  Ctrl-C ended it"""
+
+HOW_TO_COMPLETE = """Once, for good:
+
+  bash  echo 'source <(workbench completion bash)' >> ~/.bashrc
+  zsh   workbench completion zsh > "${fpath[1]}/_workbench"
+  fish  workbench completion fish > ~/.config/fish/completions/workbench.fish"""
 
 # no news, no update check, no extension catalogue: nothing leaves the machine
 QUIET_LAB = (
@@ -39,17 +57,31 @@ QUIET_LAB = (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line and do what it says."""
-    parser = argparse.ArgumentParser(
-        prog="workbench", description="Look inside a Llama 4.", epilog="workbench COMMAND --help says more."
-    )
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_chat, _add_lab, _add_serve, _add_plan, _add_trace, _add_doctor):
-        add(commands)
-    options, rest = parser.parse_known_args(arguments)
+    options, rest = _parser().parse_known_args(arguments)
     if rest and not options.passes_on:
         options.fail(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
-    options.run(options)
+    try:
+        options.run(options)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="workbench",
+        description="Look inside a Llama 4.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for add in (
+        _add_chat, _add_lab, _add_serve, _add_plan, _add_trace, _add_engine_command, _add_doctor,
+        _add_completion,
+    ):  # fmt: skip
+        add(commands)
+    return parser
 
 
 def _add(
@@ -86,9 +118,10 @@ def _become(module: str, *arguments: str) -> NoReturn:
 def _add_lab(commands: Commands) -> None:
     more = "Any other option goes to JupyterLab as it is."
     command = _add(commands, "lab", _lab, "JupyterLab on the notebooks", more)
-    command.add_argument(
+    folder = command.add_argument(
         "folder", nargs="?", type=Path, help="of the notebooks; by default those of the workbench"
     )
+    folder.complete = shtab.DIRECTORY
     command.add_argument("--host", default="127.0.0.1", help="0.0.0.0 opens it to the network (%(default)s)")
     command.add_argument(
         "--port", type=int, default=8888, help="the next free one if it is taken (%(default)s)"
@@ -126,10 +159,8 @@ def _add_plan(commands: Commands) -> None:
     more = "Counts parameters, bytes and cache, in BF16, FP8, int4 or as stored. A config.json is enough."
     words = "what a model needs and what it fits on, before anything is downloaded"
     command = _add(commands, "plan", _plan, words, more)
-    command.add_argument("model", help="maverick, scout, demo, a config.json or the folder that holds one")
-    command.add_argument(
-        "--context", type=int, help=f"tokens kept of a sequence ({planning.DEFAULT_CONTEXT})"
-    )
+    _add_model(command, "maverick, scout, demo, a config.json or the folder that holds one")
+    command.add_argument("--context", type=int, help="tokens kept of a sequence (8192, or all it takes)")
     command.add_argument("--sequences", type=int, default=1, help="answered at a time (%(default)s)")
     command.add_argument(
         "--device",
@@ -140,7 +171,13 @@ def _add_plan(commands: Commands) -> None:
     command.add_argument("--json", action="store_true", help="print JSON, in bytes")
 
 
+def _add_model(command: argparse.ArgumentParser, words: str) -> None:
+    command.add_argument("model", help=words).complete = shtab.FILE
+
+
 def _plan(options: argparse.Namespace) -> None:
+    from workbench import plan as planning  # torch
+
     try:
         found = planning.plan(
             options.model, options.context, options.sequences, options.device or devices.DEFAULT
@@ -155,7 +192,8 @@ def _add_trace(commands: Commands) -> None:
     parts = group.add_subparsers(title="commands", required=True, metavar="COMMAND")
     more = "The page is one file, opens offline, and can be mailed."
     command = _add(parts, "view", _view, "write a trace as a page, and open it", more)
-    command.add_argument("file", type=Path, help="what trace.save() or the server gave")
+    file = command.add_argument("file", type=Path, help="what trace.save() or the server gave")
+    file.complete = shtab.FILE
     command.add_argument("--output", type=Path, help="the page; by default FILE with .html at its end")
     command.add_argument("--no-open", action="store_true", help="write it and leave the browser alone")
 
@@ -175,6 +213,39 @@ def _view(options: argparse.Namespace) -> None:
         webbrowser.open(page.resolve().as_uri())
 
 
+def _add_engine_command(commands: Commands) -> None:
+    more = "Notes stand before it as comments, a warning that it cannot fit goes to standard error."
+    words = "print the command that serves a model on vLLM or SGLang, routed experts on"
+    command = _add(commands, "engine-command", _engine_command, words, more)
+    _add_model(command, "maverick, scout, or the folder of a checkpoint")
+    add = command.add_argument
+    add("--engine", choices=("vllm", "sglang"), default="vllm", help="(%(default)s)")
+    add("--gpus", type=int, default=8, metavar="N", help="cards of one machine (%(default)s)")
+    add("--card", default="H100", help="which: H100, H200, 80GiB ... (%(default)s)")
+    add("--context", type=int, metavar="N", help="longest sequence in tokens (131072, or all it takes)")
+    add("--weights", choices=("fp8", "bf16"), help="of maverick (fp8) and scout (bf16)")
+    add("--port", type=int, help="the engine's own by default")
+    add("--tools", action="store_true", help="parse the model's calls of tools")
+    add("--json", action="store_true", help="print JSON: the command as a list, notes and warnings")
+
+
+def _engine_command(options: argparse.Namespace) -> None:
+    from apps.engine_command import engine_command  # torch, to count with
+
+    wanted = ("model", "engine", "gpus", "card", "context", "weights", "port", "tools")
+    try:
+        made = engine_command(**{name: getattr(options, name) for name in wanted})
+    except ValueError as error:
+        options.fail(str(error))
+    if options.json:
+        values = {"command": made.arguments, "notes": made.notes, "warnings": made.warnings}
+        print(json.dumps(values, indent=2))
+        return
+    print(made)
+    for warning in made.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+
+
 def _add_doctor(commands: Commands) -> None:
     more = "It ends with 1 if something that is needed is missing."
     words = "versions, devices, and which kernels can be used, or why not"
@@ -190,6 +261,17 @@ def _doctor(options: argparse.Namespace) -> None:
     print(json.dumps(found, indent=2) if options.json else doctor.report(found))
     if found["problems"]:
         raise SystemExit(1)
+
+
+def _add_completion(commands: Commands) -> None:
+    words = "print what a shell reads to complete these commands with the tab key"
+    command = _add(commands, "completion", _completion, words, HOW_TO_COMPLETE)
+    command.formatter_class = argparse.RawDescriptionHelpFormatter
+    command.add_argument("shell", choices=("bash", "zsh", "fish"))
+
+
+def _completion(options: argparse.Namespace) -> None:
+    print(shtab.complete(_parser(), shell=options.shell))
 
 
 if __name__ == "__main__":
