@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from model.sampling import SamplingParams
     from workbench.capture import CaptureError, CaptureOptions
     from workbench.edits import Edit, EditError
+    from workbench.engines.connect import connect
+    from workbench.engines.session import EngineSession
+    from workbench.engines.wire import EngineError
     from workbench.estimate import Estimate
     from workbench.passes import ActivationCache
     from workbench.run import Reply, Run, StreamedToken
@@ -25,6 +28,8 @@ _WHERE = {
     "CaptureOptions": "workbench.capture",
     "Edit": "workbench.edits",
     "EditError": "workbench.edits",
+    "EngineError": "workbench.engines.wire",
+    "EngineSession": "workbench.engines.session",
     "Estimate": "workbench.estimate",
     "Reply": "workbench.run",
     "Run": "workbench.run",
@@ -34,6 +39,7 @@ _WHERE = {
     "Trace": "workbench.trace",
     "TraceError": "workbench.trace",
     "compare": "workbench.view.compare",
+    "connect": "workbench.engines.connect",
     "expert_lab": "workbench.view.expert_lab",
     "load": "workbench.session",
 }
@@ -44,6 +50,8 @@ __all__ = [
     "CaptureOptions",
     "Edit",
     "EditError",
+    "EngineError",
+    "EngineSession",
     "Estimate",
     "Reply",
     "Run",
@@ -53,6 +61,7 @@ __all__ = [
     "Trace",
     "TraceError",
     "compare",
+    "connect",
     "expert_lab",
     "load",
 ]

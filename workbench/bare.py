@@ -133,4 +133,4 @@ def _provenance(source: str, weights: bool, logits: bool, ids: bool, new: int) -
     told |= {"routed_experts": real, "routed_weights": real if weights else gates}
     told |= {"token_ids": real if ids else f"{DERIVED} (counted: none were given)"}
     told |= {"logprobs": absent if new else told["logprobs"]}
-    return told | ({"router_logits": real} if logits else {})
+    return told | {"router_logits": real if logits else absent, "attention": absent}

@@ -177,7 +177,7 @@ class Capture:
             logprobs=np.array([step.logprob for step in steps], np.float32),
             topk_ids=np.array([step.top_ids for step in steps], np.int32).reshape(new, most),
             topk_logprobs=np.array([step.top_logprobs for step in steps], np.float32).reshape(new, most),
-            images=[_reduced(image) for image in self.inputs.images],
+            images=[reduced(image) for image in self.inputs.images],
             edits=list(self.edits),
             provenance=self._provenance({name for name, array in optional.items() if array is None}),
             meta=self.meta | self._timing(new) | {"text": text, "finish_reason": finish_reason},
@@ -217,7 +217,8 @@ def _reduced_size(size: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _reduced(image: Image.Image) -> Image.Image:
+def reduced(image: Image.Image) -> Image.Image:
+    """A picture as traces keep it: small."""
     if max(image.size) <= LARGEST_SIDE:
         return image
     small = image.copy()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.layout import GENERATED, LAYOUT, NOT_CAPTURED, TraceError, numbers
+from workbench.provenance import absence
 
 if TYPE_CHECKING:
     import pandas
@@ -162,7 +163,7 @@ def _routing(trace: Trace, layers: Sequence[int] | None, heads: object) -> Table
 
 def _router_logits(trace: Trace, layers: Sequence[int] | None, heads: object) -> Table:
     if trace.router_logits is None:
-        raise TraceError("the trace has no router logits; capture them with capture='routing'")
+        raise TraceError(absence(trace.provenance, "router_logits", "capture them with capture='routing'"))
     columns = _places(trace.moe_layers, "layers", layers)
     logits = trace.router_logits[:, columns]
     _few_enough("router_logits", logits.size)
@@ -177,7 +178,7 @@ def _router_logits(trace: Trace, layers: Sequence[int] | None, heads: object) ->
 
 def _attention(trace: Trace, layers: Sequence[int] | None, heads: Sequence[int] | None) -> Table:
     if trace.attention is None:
-        raise TraceError("the trace has no attention; capture it with capture='attention'")
+        raise TraceError(absence(trace.provenance, "attention", "capture it with capture='attention'"))
     columns = _places(trace.attention_layers, "layers", layers)
     rows = _places(trace.attention_heads, "heads", heads)
     _few_enough("attention", len(trace.query_index) * len(columns) * len(rows) * len(trace))

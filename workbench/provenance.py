@@ -2,17 +2,17 @@
 
 REAL was carried by the pass that answered; RECOMPUTED was computed once more from what that pass carried;
 DERIVED follows from something else in the trace, or from the messages alone; MISSING has -1 or NaN
-throughout, because whoever made the trace does not tell.
+throughout, or is not there at all, because whoever made the trace does not tell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 REAL, RECOMPUTED, DERIVED, MISSING = "REAL", "RECOMPUTED", "DERIVED", "MISSING"
 KINDS = (REAL, RECOMPUTED, DERIVED, MISSING)
 
-_MESSAGES = f"{DERIVED} (the messages, cut into tokens and tiles)"
+MESSAGES = "the messages, cut into tokens and tiles"
 _ORDER = f"{DERIVED} (the order of prompt and answer)"
 _CONFIG = f"{DERIVED} (the model's own config)"
 
@@ -31,7 +31,7 @@ def of_capture(backend: str, reweighted: Sequence[int] = ()) -> dict[str, str]:
     return {
         "token_ids": f"{REAL} (the prompt as given to the model, the answer as it chose it)",
         "phase": _ORDER,
-        **dict.fromkeys((*messages, "patch_col", "patch_box", "image_sizes"), _MESSAGES),
+        **dict.fromkeys((*messages, "patch_col", "patch_box", "image_sizes"), f"{DERIVED} ({MESSAGES})"),
         "moe_layers": _CONFIG,
         "routed_experts": f"{REAL} ({backend}{also_ran})",
         "routed_weights": f"{DERIVED} (sigmoid of the chosen router logit{applied})",
@@ -45,6 +45,12 @@ def of_capture(backend: str, reweighted: Sequence[int] = ()) -> dict[str, str]:
         "topk_ids": real,
         "topk_logprobs": real,
     }
+
+
+def absence(stated: Mapping[str, str], name: str, advice: str) -> str:
+    """The sentence for an array that is not there: why, if the trace states it, else what to do."""
+    what, said = f"the trace has no {name.replace('_', ' ')}", stated.get(name, "")
+    return f"{what}: {said[len(MISSING) :].strip(' ()')}" if kind(said) == MISSING else f"{what}; {advice}"
 
 
 def kind(stated: str) -> str | None:

@@ -6,11 +6,15 @@ import secrets
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from model import SamplingParams, Step
 from workbench.capture import Capture
 from workbench.integrity import check
 from workbench.trace import Trace, replace
+
+if TYPE_CHECKING:
+    from workbench.engines.session import Growing
 
 Messages = list[dict]
 
@@ -43,7 +47,7 @@ class StreamedToken:
 
     index: int
     step: Step
-    run: Run = field(repr=False)
+    run: Run | Growing = field(repr=False)
 
     @property
     def token_id(self) -> int:

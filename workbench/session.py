@@ -119,7 +119,7 @@ class Session:
             capture, edits: as for `start`.
         """
         messages = conversation(prompt, images, history)
-        return self.start(messages, _sampling(sampling, settings), capture, edits).wait()
+        return self.start(messages, sampling_of(sampling, settings), capture, edits).wait()
 
     def trace(
         self,
@@ -148,7 +148,7 @@ class Session:
     ) -> Iterator[StreamedToken]:
         """Ask, and get the answer token by token; leaving the loop stops the generation."""
         messages = conversation(prompt, images, history)
-        run = self.start(messages, _sampling(sampling, settings), capture, edits)
+        run = self.start(messages, sampling_of(sampling, settings), capture, edits)
         try:
             yield from run
         finally:
@@ -163,7 +163,7 @@ class Session:
         """
         from workbench.view.chat_widget import ChatWidget  # a widget library nobody needs to ask a model
 
-        return ChatWidget(self, _sampling(sampling, settings), capture)
+        return ChatWidget(self, sampling_of(sampling, settings), capture)
 
     def estimate(
         self,
@@ -178,7 +178,7 @@ class Session:
         Raises:
             CaptureError: `start` would refuse it, for the same reason.
         """
-        sampling = _sampling(sampling, settings) or SamplingParams()
+        sampling = sampling_of(sampling, settings) or SamplingParams()
         inputs = self._prompt(conversation(prompt, images))
         return planned(self.llama, inputs, options_of(capture), sampling.max_tokens, sampling.top_logprobs)
 
@@ -297,7 +297,12 @@ def conversation(
     return [*earlier, {"role": "user", "content": content if images else prompt}]
 
 
-def _sampling(sampling: SamplingParams | None, settings: dict) -> SamplingParams:
+def sampling_of(sampling: SamplingParams | None, settings: dict) -> SamplingParams:
+    """Sampling out of what a caller gave: whole, by its fields, or not at all.
+
+    Raises:
+        ValueError, TypeError: both were given, or there is no such field.
+    """
     if sampling is not None and settings:
         raise ValueError(f"give sampling= or its fields, not both; got sampling and {', '.join(settings)}")
     with contextlib.suppress(TypeError):

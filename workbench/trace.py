@@ -169,12 +169,13 @@ class Trace:
 
     @classmethod
     def from_vllm(
-        cls, routed_experts: np.ndarray, token_ids: Sequence[int], num_experts: int, **parts: object
+        cls, routed_experts: object, token_ids: Sequence[int], num_experts: int, **parts: object
     ) -> Trace:
         """A trace of what vLLM returned with `enable_return_routed_experts`; what it does not tell is absent.
 
         Args:
-            routed_experts: [tokens, layers, ranks], of prompt and answer or of the answer alone.
+            routed_experts: [tokens, layers, ranks], of prompt and answer or of the answer alone: an array,
+                lists, or base64 of a .npy file, as it came.
             token_ids: of prompt and answer. num_experts: experts per layer.
             parts: `prompt_routed_experts` where they come apart, `prompt` (its tokens), `moe_layers` (true
                 numbers; where the array has every decoder layer, these are taken), `tokens` (texts).
@@ -182,7 +183,7 @@ class Trace:
         Raises:
             TraceError: the array does not fit the tokens, the layers or the experts.
         """
-        from workbench.engines import from_vllm
+        from workbench.engines.vllm import from_vllm
 
         return from_vllm(cls, routed_experts, token_ids, num_experts, **parts)
 
@@ -206,13 +207,13 @@ class Trace:
         Raises:
             TraceError: it is no base64, or does not fit the tokens, the layers or the experts.
         """
-        from workbench.engines import from_sglang
+        from workbench.engines.sglang import from_sglang
 
         return from_sglang(cls, routed_experts, token_ids, num_experts, moe_layers, **parts)
 
     def to_vllm(self) -> np.ndarray:
         """The experts as vLLM's `routed_experts`: int16 [tokens, MoE layers, ranks]; -1 is not captured."""
-        from workbench.engines import to_vllm
+        from workbench.engines.vllm import to_vllm
 
         return to_vllm(self)
 
@@ -221,7 +222,7 @@ class Trace:
 
         As there, an answer's last token has no row. -1 is not captured, which SGLang does not know.
         """
-        from workbench.engines import to_sglang
+        from workbench.engines.sglang import to_sglang
 
         return to_sglang(self)
 

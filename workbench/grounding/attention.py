@@ -20,7 +20,7 @@ from workbench.grounding.maps import PatchMap, PatchMaps
 from workbench.grounding.passes import GIB, Asked, Case, Cost
 from workbench.grounding.patches import GroundingError, Patches
 from workbench.grounding.words import find_word
-from workbench.provenance import RECOMPUTED
+from workbench.provenance import RECOMPUTED, absence
 from workbench.session import Session
 from workbench.trace import Trace
 
@@ -48,12 +48,12 @@ def attention_maps(trace: Trace, word: int | str | None = None) -> PatchMaps:
     found = find_word(trace.tokens, answer, word)
     row = trace.attention_row(found.start)
     if row is None:
-        why = (
-            "the trace has no attention" if trace.attention is None else "only words of the answer have rows"
-        )
+        again = "capture attention, or ask attention_again, which runs one more pass"
+        if trace.attention is None:
+            raise GroundingError(absence(trace.provenance, "attention", again))
         raise GroundingError(
-            f"the row that predicts token {found.start} was not captured ({why}); capture attention, or ask "
-            "attention_again, which runs one more pass"
+            f"the row that predicts token {found.start} was not captured, as only words of the answer have "
+            f"rows; {again}"
         )
     patches = Patches.of(trace)
     numbers = trace.attention_layers.astype(int), trace.attention_heads.astype(int)
@@ -164,7 +164,9 @@ def sinks(trace: Trace, times: float = 5.0) -> np.ndarray:
         GroundingError: there is no attention, or of fewer than three rows.
     """
     rows = np.flatnonzero(np.isin(trace.query_index + 1, trace.generated_index))
-    if trace.attention is None or len(rows) < 3:
+    if trace.attention is None:
+        raise GroundingError(absence(trace.provenance, "attention", "capture it with capture='attention'"))
+    if len(rows) < 3:
         raise GroundingError(f"attention of {len(rows)} words was captured; three tell a sink from a look")
     patches = Patches.of(trace)
     weight = trace.attention[rows].astype(float).mean((1, 2))[:, patches.token]

@@ -17,7 +17,7 @@ from model.config import TextConfig
 from workbench.integrity.report import Flaw
 from workbench.integrity.reweighted import edited, reweighted_columns, reweighted_flaws, without_columns
 from workbench.provenance import MISSING, kind
-from workbench.trace import NOT_CAPTURED, Trace
+from workbench.trace import NOT_CAPTURED, PROMPT, Trace
 
 ENOUGH_TOKENS = 16  # for a pattern of ids that no router makes by accident
 ENOUGH_LOGITS = 16  # of one token in all layers: fewer may agree to the last bit by accident
@@ -84,6 +84,8 @@ def _missing(trace: Trace, seen: np.ndarray, gates: bool) -> Iterator[Flaw]:
         needed[: generated[-1]] = True  # the last one predicts nothing: a pass of its own routes it later
     elif seen.any():
         needed[:] = True  # the prompt goes through the model in one pass
+    if trace.meta.get("engine"):
+        needed[trace.phase == PROMPT] = False  # other engines tell nothing of what came out of their cache
     if (gone := needed & ~seen).any():
         yield Flaw(
             "routed_experts", f"{gone.sum()} tokens were routed and have no experts, first {_first(gone)}"

@@ -73,7 +73,7 @@ def preference(traces: Trace | Sequence[Trace] | Routed) -> Preference:
     routed = gather(traces)
     if routed.margin is None:
         raise RoutingError(
-            "margins need router logits of more experts than are chosen; these traces have none"
+            f"margins need router logits of more experts than are chosen; {routed.no_logits or 'all are'}"
         )
 
     def told(question: str, name: str, least: float, most: float) -> Finding:

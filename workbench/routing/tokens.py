@@ -16,6 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
+from workbench.provenance import absence
 from workbench.routing.findings import BLOCKS, TOKENS_PER_BLOCK, RoutingError
 from workbench.trace import NOT_CAPTURED, Trace
 
@@ -34,7 +35,7 @@ class Routed:
         unit: [N] from 0, which trace a token is of. token: [N] its place there.
         columns: [N] of each: token_ids, modality, role, phase, turn and places in pictures, as in `Trace`.
         meta: of every unit's trace.
-        logits: per unit float16 [n, M, E], or None where a trace has none.
+        logits: per unit float16 [n, M, E], or None where a trace has none; `no_logits` is why.
         left_out: tokens without routing. seed: of every null. rival_count: how many random routers.
     """
 
@@ -50,6 +51,7 @@ class Routed:
     left_out: int
     seed: int = 0
     rival_count: int = RIVALS
+    no_logits: str = ""
     _made: dict[str, object] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -173,14 +175,14 @@ def gather(traces: Trace | Sequence[Trace] | Routed, seed: int = 0, random_route
             raise RoutingError(f"{trace!r} and {first!r} are of models that differ in layers or experts")
     seen = [(trace.routed_experts != NOT_CAPTURED).all((1, 2)) for trace in several]
     if not len(first.moe_layers) or not any(mask.any() for mask in seen):
-        raise RoutingError("no token of these traces has captured routing; capture with routing=True")
+        raise RoutingError(absence(first.provenance, "routed_experts", "capture with routing=True"))
 
     def joined(name: str) -> np.ndarray:
         return np.concatenate([getattr(trace, name)[mask] for trace, mask in zip(several, seen, strict=True)])
 
     names = ("token_ids", "modality", "role", "phase", "turn", "image_index", "tile_index", "patch_row")
-    logits = None
-    if all(trace.router_logits is not None for trace in several):
+    logits, without = None, [trace.provenance for trace in several if trace.router_logits is None]
+    if not without:
         logits = tuple(
             trace.router_logits if mask.all() else trace.router_logits[mask]
             for trace, mask in zip(several, seen, strict=True)
@@ -198,4 +200,5 @@ def gather(traces: Trace | Sequence[Trace] | Routed, seed: int = 0, random_route
         left_out=int(sum((~mask).sum() for mask in seen)),
         seed=seed,
         rival_count=random_routers,
+        no_logits=absence(without[0], "router_logits", "capture with capture='routing'") if without else "",
     )
