@@ -23,6 +23,9 @@ from kernels.kept import KEPT
 INT4_ROWS = 96
 INT4_GROUPS = (32, 64, 128, 256)  # the ones PyTorch's int4 product takes
 INT4_MULTIPLE = 16  # and of what the number of its rows must be a multiple
+# oneDNN takes 14 us for its smallest bfloat16 product, PyTorch 5 for the same in float32, casts included
+# (one thread of an AMD EPYC); weights of up to so many elements are kept in float32 too, for so few rows
+SMALL_WEIGHT, SMALL_ROWS = 2**17, 4
 
 
 def linear(
@@ -35,6 +38,10 @@ def linear(
 
     Beside a plain weight x may have any number of axes. Agrees with `fp8.linear` and `int4.linear`.
     """
+    if isinstance(w, Tensor):  # first: the shortest product, where the way to it counts most
+        if keeps(w) and x.dtype == w.dtype:
+            return _product(x, w, expert, lambda: _one(w, expert))
+        return F.linear(x, _one(w, expert))
     if isinstance(w, RowScaled):
         rows = fp8.nearest_rows(x) if rows is None else rows
         codes = fp8.expand(rows.codes, _exact(x.dtype))
@@ -45,11 +52,7 @@ def linear(
         rounded = fp8.rounded_in_groups(x).to(x.dtype)
         one = w if expert is None else w[expert]
         return _product(rounded, w.codes, expert, lambda: fp8.dequantize(one, x.dtype))
-    if isinstance(w, GroupScaled):
-        return _int4(x, w, expert)
-    if keeps(w) and x.dtype == w.dtype:
-        return _product(x, w, expert, lambda: _one(w, expert))
-    return F.linear(x, _one(w, expert))
+    return _int4(x, w, expert)
 
 
 def keeps(w: Tensor) -> bool:
@@ -74,6 +77,11 @@ def _blocked() -> bool:
 
 def _product(x: Tensor, owner: Tensor, expert: int | None, weight: Callable[[], Tensor]) -> Tensor:
     """`x @ weight().T`, the weight kept beside its owner in the fastest form, if there is room."""
+    elements = owner.shape[-2:].numel()
+    if x.dtype == torch.bfloat16 and elements <= SMALL_WEIGHT and x.numel() <= SMALL_ROWS * x.shape[-1]:
+        kept = KEPT.get(owner, (expert, torch.float32), 4 * elements, lambda: (weight().float(),))
+        if kept is not None:
+            return F.linear(x.float(), kept[0]).to(x.dtype)
     blocked = x.dtype == torch.bfloat16 and _blocked()
 
     def make() -> tuple[Tensor, ...]:
@@ -81,8 +89,7 @@ def _product(x: Tensor, owner: Tensor, expert: int | None, weight: Callable[[], 
         # the second argument is a guess of the rows to come: few, since many are fast either way
         return (torch.ops.mkldnn._reorder_linear_weight(made, 1) if blocked else made,)
 
-    size = owner.shape[-2:].numel() * x.element_size()
-    kept = KEPT.get(owner, (expert, x.dtype), size, make)
+    kept = KEPT.get(owner, (expert, x.dtype), elements * x.element_size(), make)
     if kept is None:
         return F.linear(x, weight())
     if blocked:

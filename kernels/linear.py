@@ -74,7 +74,8 @@ def lacks_kernel(w: Weight) -> str | None:
 
 def fast_on_cpu(x: Tensor, *weights: Weight) -> bool:
     """Whether `kernels.cpu` can stand in: on a CPU, where nobody asks for gradients."""
-    tensors = (x, *(part for w in weights for part in parts(w)))
-    return x.device.type == "cpu" and not (
-        torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    )
+    if x.device.type != "cpu":
+        return False
+    if not torch.is_grad_enabled():
+        return True
+    return not any(tensor.requires_grad for tensor in (x, *(part for w in weights for part in parts(w))))

@@ -21,7 +21,7 @@ def draw(*size: int, seed: int = 0) -> torch.Tensor:
 @DTYPES
 @FORMATS
 @pytest.mark.parametrize("rows", [1, 63, INT4_ROWS + 1])
-@pytest.mark.parametrize(("inputs", "outputs"), [(128, 48), (20, 7), (160, 130)])
+@pytest.mark.parametrize(("inputs", "outputs"), [(128, 48), (20, 7), (160, 130), (512, 300)])
 @pytest.mark.usefixtures("poisoned_empty")
 def test_the_fast_product_agrees_with_the_definition(dtype, name, rows, inputs, outputs):
     w = in_format(name, draw(outputs, inputs, seed=1), dtype)
