@@ -18,7 +18,7 @@ INVISIBLE = re.compile(
     "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
 )
 # ASCII written a second time where no font has a glyph for it; models read it all the same
-TAGS = re.compile("[\U000e0020-\U000e007e]")
+TAGS = re.compile("[\U000e0020-\U000e007e]+")
 SPACES = re.compile(r"\s+")
 
 # small letters, and how the Latin letter is written that they, or their capitals, look like
@@ -37,7 +37,7 @@ LOOKALIKES = str.maketrans(
 
 def readable(text: str) -> str:
     """The text in ordinary letters (Unicode's NFKC), with what is invisible taken out or made visible."""
-    shown = TAGS.sub(lambda tag: chr(ord(tag[0]) - 0xE0000), text)
+    shown = TAGS.sub(lambda run: f" {''.join(chr(ord(tag) - 0xE0000) for tag in run[0])} ", text)
     return unicodedata.normalize("NFKC", INVISIBLE.sub("", shown))
 
 
