@@ -22,8 +22,10 @@ from apps.server_options import settings_of
 from apps.serving import errors
 from apps.serving import requests as asked
 from apps.serving import responses as out
+from apps.serving.chat_form import ChatForm
+from apps.serving.completion_form import CompletionForm
 from apps.serving.doors import ApiKeys, BodyLimit
-from apps.serving.forms import ChatForm, CompletionForm, Form
+from apps.serving.forms import Form
 from apps.serving.metrics import Counted
 from apps.serving.preparing import chat_jobs, check_model, completion_jobs
 from apps.serving.service import Service
@@ -86,7 +88,7 @@ def _answers(app: FastAPI, service: Service) -> None:
         response_model=out.ChatAnswer, responses=_streaming(),
     )  # fmt: skip
     async def chat(body: asked.ChatRequest, request: Request) -> Response:
-        jobs = await chat_jobs(service.session, service.settings, body)
+        jobs = await chat_jobs(service.session, service.settings, service.grammars, body)
         return await service.respond(request, form(ChatForm, body, jobs))
 
     @app.post(

@@ -8,11 +8,12 @@ from model.generate import Step, generate, generate_batch
 from model.hooks import HookPoint, UnknownHookError, recorded, replaced
 from model.llama4 import Llama4
 from model.processor import Inputs, Processor, Spans
-from model.sampling import SamplingParams
+from model.sampling import Constraint, SamplingParams
 
 __all__ = [
     "Batch",
     "ConfigError",
+    "Constraint",
     "HookPoint",
     "Inputs",
     "KVCache",

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from model.cache import KVCache
 from model.generate import Row, Step
 from model.llama4 import Llama4
 from model.processor import Inputs, Processor
-from model.sampling import SamplingParams
+from model.sampling import Constraint, SamplingParams
+
+SCORED_AT_A_TIME = 64  # rows as wide as the vocabulary
 
 
 class Batch:
@@ -36,8 +39,18 @@ class Batch:
         return len(self.rows)
 
     @torch.no_grad()
-    def join(self, inputs: Inputs, params: Sequence[SamplingParams]) -> list[tuple[Row, Step]]:
+    def join(
+        self,
+        inputs: Inputs,
+        params: Sequence[SamplingParams],
+        constraints: Sequence[Constraint | None] = (),
+        score: int | None = None,
+    ) -> list[tuple[Row, Step]]:
         """Read a prompt once and begin as many answers to it as there are `params`; gives the first tokens.
+
+        Args:
+            inputs: the prompt. params: how each answer is drawn. constraints: what each may consist of.
+            score: keep with each row how likely the prompt's own tokens were, and this many alternatives.
 
         Raises:
             ValueError: the prompt leaves no room in the model's context.
@@ -47,11 +60,15 @@ class Batch:
             raise ValueError(f"the prompt has {len(prompt)} tokens; this model's context is {context}")
         cache = self.llama.new_cache()
         token_ids = prompt[None].to(self.llama.device)
-        hidden = self.llama.hidden(token_ids, inputs.pixel_values, cache)[:, -1:]
-        logits = self.llama.unembed(hidden)[0, -1].float()
+        hidden = self.llama.hidden(token_ids, inputs.pixel_values, cache)
+        prompt_steps = [] if score is None else scored(self.llama, hidden, token_ids, score)
+        logits = self.llama.unembed(hidden[:, -1:])[0, -1].float()
         begun = []
-        for index, one in enumerate(params):
-            row = Row(index, prompt, one, self.llama, self.processor.tokenizer)
+        for index, (one, constraint) in enumerate(
+            zip(params, constraints or [None] * len(params), strict=True)
+        ):
+            row = Row(index, prompt, one, self.llama, self.processor.tokenizer, constraint)
+            row.prompt_steps = prompt_steps
             begun.append((row, row.advance(logits)))
             if not row.done:
                 self.rows.append(row)
@@ -81,3 +98,21 @@ class Batch:
             if row.done:
                 self.leave(row)
         return steps
+
+
+def scored(llama: Llama4, hidden: Tensor, token_ids: Tensor, most: int) -> list[Step]:
+    """How likely the tokens of a prompt were, from the second on, each with `most` alternatives.
+
+    Args:
+        llama: the model. hidden: [1, T, M], what `llama.hidden` gave for token_ids [1, T].
+    """
+    steps = []
+    for start in range(0, token_ids.shape[1] - 1, SCORED_AT_A_TIME):
+        states = hidden[:, start : start + SCORED_AT_A_TIME]
+        following = token_ids[0, start + 1 : start + 1 + SCORED_AT_A_TIME]
+        logprobs = torch.log_softmax(llama.unembed(states)[0, : len(following)].float(), -1)
+        chosen = logprobs.gather(1, following[:, None])[:, 0].tolist()
+        top = torch.topk(logprobs, min(most, logprobs.shape[1]))
+        told = zip(following.tolist(), chosen, top.indices.tolist(), top.values.tolist(), strict=True)
+        steps += [Step(token, "", logprob, tuple(ids), tuple(them)) for token, logprob, ids, them in told]
+    return steps

@@ -6,6 +6,7 @@ generates what it would generate alone.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from torch import Tensor
 from model.cache import KVCache
 from model.llama4 import Llama4
 from model.processor import Inputs, Processor
-from model.sampling import SamplingParams, random_generator, sample
+from model.sampling import Constraint, SamplingParams, random_generator, sample
 from model.tokenizer import Tokenizer
 
 
@@ -75,9 +76,17 @@ class Row:
     """The state of one answer in a batch; of rows with the same seed, `index` tells one from another."""
 
     def __init__(
-        self, index: int, prompt: Tensor, params: SamplingParams, llama: Llama4, tokenizer: Tokenizer
+        self,
+        index: int,
+        prompt: Tensor,
+        params: SamplingParams,
+        llama: Llama4,
+        tokenizer: Tokenizer,
+        constraint: Constraint | None = None,
     ) -> None:
         self.params = params
+        self.constraint = constraint
+        self.prompt_steps: list[Step] = []  # of its own prompt, where a batch was asked to keep them
         self.stream = TextStream(tokenizer, params.stop)
         self.stop_ids = {*tokenizer.stop_ids, *llama.config.text.eos_token_id}
         self.generator = random_generator(params, llama.device, index)
@@ -88,7 +97,12 @@ class Row:
 
     def advance(self, logits: Tensor) -> Step:
         """Draw from `logits` [vocabulary] float32."""
-        token = self.last = sample(logits, self.params, self.generator, self.seen)
+        possible = logits
+        if self.constraint is not None:
+            possible = logits.masked_fill(~self.constraint.allowed().to(logits.device), -math.inf)
+        token = self.last = sample(possible, self.params, self.generator, self.seen)
+        if self.constraint is not None:
+            self.constraint.take(token)
         if self.params.repetition_penalty != 1:
             self.seen = torch.cat([self.seen, self.seen.new_tensor([token])]).unique()
         logprobs = torch.log_softmax(logits, -1)
@@ -115,6 +129,7 @@ def generate(
     params: SamplingParams | None = None,
     cancel: threading.Event | None = None,
     cache: KVCache | None = None,
+    constraint: Constraint | None = None,
 ) -> Iterator[Step]:
     """Answer one prompt, token by token.
 
@@ -125,13 +140,14 @@ def generate(
         params: how to draw; greedy by default.
         cancel: when set, generation ends before the next token.
         cache: an empty cache to fill, for a caller who wants to go on from it.
+        constraint: what the answer may consist of; log-probabilities stay the model's own.
 
     What hooks see meanwhile are inference tensors: to be read, not to be written to or differentiated.
 
     Raises:
         ValueError: the prompt leaves no room in the model's context.
     """
-    for steps in generate_batch(llama, processor, [inputs], params, cancel, cache):
+    for steps in generate_batch(llama, processor, [inputs], params, cancel, cache, [constraint]):
         yield steps[0]
 
 
@@ -143,6 +159,7 @@ def generate_batch(
     params: SamplingParams | None = None,
     cancel: threading.Event | None = None,
     cache: KVCache | None = None,
+    constraints: Sequence[Constraint | None] = (),
 ) -> Iterator[list[Step | None]]:
     """Answer several prompts at once; a step has an entry per prompt, None once that answer has ended."""
     params = params or SamplingParams()
@@ -152,7 +169,11 @@ def generate_batch(
             raise ValueError(
                 f"the prompt has {len(inputs.token_ids)} tokens; this model's context is {context}"
             )
-    rows = [Row(i, inputs.token_ids, params, llama, processor.tokenizer) for i, inputs in enumerate(batch)]
+    pairs = zip(batch, constraints or [None] * len(batch), strict=True)
+    rows = [
+        Row(i, inputs.token_ids, params, llama, processor.tokenizer, constraint)
+        for i, (inputs, constraint) in enumerate(pairs)
+    ]
     cache = llama.new_cache() if cache is None else cache
     token_ids, positions = _left_padded([inputs.token_ids for inputs in batch], llama.device)
     tiles = [inputs.pixel_values for inputs in batch if inputs.pixel_values is not None]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -74,6 +75,16 @@ class SamplingParams:
             if isinstance(value, Real):
                 object.__setattr__(self, name, int(value) if isinstance(value, Integral) else float(value))
         object.__setattr__(self, "stop", tuple(self.stop))
+
+
+class Constraint(Protocol):
+    """What one answer may consist of, such as JSON of some schema; it follows the answer as it grows."""
+
+    def allowed(self) -> Tensor:
+        """The tokens that may come next: bool [vocabulary], at least one of them true."""
+
+    def take(self, token: int) -> None:
+        """Go on with the token that was drawn."""
 
 
 def _whole(value: object, least: int) -> bool:

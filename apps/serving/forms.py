@@ -1,4 +1,4 @@
-"""From tokens to OpenAI's two forms of an answer, chat and plain completion, whole or as a stream."""
+"""From tokens to an answer in OpenAI's form, whole or as a stream: what chats and completions share."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from apps.serving import responses as out
 from apps.serving.jobs import Job, Produced
 from apps.serving.requests import Asked
 from model.tokenizer import Tokenizer
+from workbench.guards import Finding
 from workbench.trace import Trace
 
 LEAST = -9999.0  # JSON has no minus infinity; OpenAI writes this
@@ -37,7 +38,7 @@ class Answer:
 
 
 class Form:
-    """What both forms share.
+    """An answer to one request; `ChatForm` and `CompletionForm` fill it in.
 
     Args:
         request: what was asked. jobs: what became of it. tokenizer: of the model. name: of the model.
@@ -45,6 +46,7 @@ class Form:
     """
 
     prefix: ClassVar[str]
+    param: ClassVar[str]
     whole: ClassVar[type[out.Envelope]]
     chunk: ClassVar[type[out.Envelope]]
 
@@ -60,6 +62,11 @@ class Form:
             "system_fingerprint": fingerprint,
         }  # fmt: skip
 
+    def tell(self, finding: Finding | None) -> None:
+        """Say with everything what the guard found in what was asked."""
+        if finding is not None:
+            self._head["guard"] = out.Guarded(**finding.to_json())
+
     def opening(self) -> list[str]:
         """Events before the first token."""
         return []
@@ -69,13 +76,11 @@ class Form:
         answer = self.answers[produced.choice]
         answer.steps.append(produced)
         answer.trace_id = trace_id
-        text = produced.step.text
-        if not (text or produced.step.finish_reason or self.request.alternatives is not None):
-            answer.texts.append(text)
+        choice = self.news(produced.choice, produced)
+        answer.texts.append(produced.step.text)
+        answer.offset += len(produced.step.text)
+        if choice is None:
             return None
-        choice = self.news(produced.choice, text, [produced])
-        answer.texts.append(text)
-        answer.offset += len(text)
         extra = self._sglang(produced) if produced.choice == 0 else {}
         return self._event(choices=[choice], **extra)
 
@@ -100,8 +105,8 @@ class Form:
         said = sum(len(answer.steps) for answer in self.answers)
         return out.Usage(prompt_tokens=prompt, completion_tokens=said, total_tokens=prompt + said)
 
-    def news(self, index: int, text: str, steps: Sequence[Produced]) -> out.Choice:
-        """A choice of a chunk."""
+    def news(self, index: int, produced: Produced) -> out.Choice | None:
+        """A choice of a chunk; None if the token changes nothing for the client."""
         raise NotImplementedError
 
     def of_answer(self, index: int, answer: Answer) -> out.Choice:
@@ -115,6 +120,8 @@ class Form:
             found["routed_experts"] = as_npy(last.trace)
         if trace_id := self.answers[index].trace_id:
             found["trace_id"] = trace_id
+        if last.finding is not None:
+            found["guard"] = out.Guarded(**last.finding.to_json())
         return found
 
     def visible(self, steps: Sequence[Produced]) -> list[Produced]:
@@ -135,7 +142,8 @@ class Form:
         }  # fmt: skip
 
     def _is_end(self, produced: Produced) -> bool:
-        return produced.step.finish_reason == "stop" and self.tokenizer.is_special(produced.step.token_id)
+        ended = produced.step.finish_reason in ("stop", "content_filter")
+        return ended and self.tokenizer.is_special(produced.step.token_id)
 
     def _sglang(self, last: Produced) -> dict[str, out.SGLang]:
         if last.trace is None or not self.request.return_routed_experts:
@@ -152,81 +160,6 @@ class Form:
         made = kind(**self._head, **values)
         made.object = made.object  # a default that must be told; all else that was not set stays out
         return made
-
-
-class ChatForm(Form):
-    """The chat's form."""
-
-    prefix, whole, chunk = "chatcmpl", out.ChatAnswer, out.ChatChunk
-
-    def opening(self) -> list[str]:
-        """Who speaks, for every choice."""
-        return [
-            self._event(
-                choices=[
-                    out.ChatDelta(index=i, delta=out.Delta(role="assistant", content=""), finish_reason=None)
-                ]
-            )
-            for i in range(len(self.answers))
-        ]
-
-    def news(self, index: int, text: str, steps: Sequence[Produced]) -> out.ChatDelta:
-        """A choice of a chunk."""
-        delta = out.Delta(content=text) if text else out.Delta()
-        return out.ChatDelta(delta=delta, logprobs=self._logprobs(steps), **self.common(index, steps[-1]))
-
-    def of_answer(self, index: int, answer: Answer) -> out.ChatChoice:
-        """A choice of the whole answer."""
-        found = self.common(index, answer.last)
-        if self.request.return_token_ids:
-            found["token_ids"] = [one.step.token_id for one in answer.steps]
-        said = out.Said(role="assistant", content="".join(answer.texts))
-        return out.ChatChoice(message=said, logprobs=self._logprobs(answer.steps), **found)
-
-    def _logprobs(self, steps: Sequence[Produced]) -> out.ChatLogprobs | None:
-        if self.request.alternatives is None:
-            return None
-        content = [
-            out.TokenLogprob(
-                **self.token(one.step.token_id, one.step.logprob), top_logprobs=self.alternatives(one)
-            )
-            for one in self.visible(steps)
-        ]
-        return out.ChatLogprobs(content=content)
-
-
-class CompletionForm(Form):
-    """The plain completion's form."""
-
-    prefix, whole, chunk = "cmpl", out.CompletionAnswer, out.CompletionAnswer
-
-    def news(self, index: int, text: str, steps: Sequence[Produced]) -> out.CompletionChoice:
-        """A choice of a chunk."""
-        logprobs = self._logprobs([text], steps, self.answers[index].offset)
-        return out.CompletionChoice(text=text, logprobs=logprobs, **self.common(index, steps[-1]))
-
-    def of_answer(self, index: int, answer: Answer) -> out.CompletionChoice:
-        """A choice of the whole answer."""
-        found = self.common(index, answer.last)
-        if self.request.return_token_ids:
-            found["token_ids"] = [one.step.token_id for one in answer.steps]
-        logprobs = self._logprobs(answer.texts, answer.steps, 0)
-        return out.CompletionChoice(text="".join(answer.texts), logprobs=logprobs, **found)
-
-    def _logprobs(
-        self, texts: Sequence[str], steps: Sequence[Produced], offset: int
-    ) -> out.CompletionLogprobs | None:
-        if self.request.alternatives is None:
-            return None
-        shown = self.visible(steps)
-        offsets = np.cumsum([offset, *map(len, texts)])[: len(shown)]
-        told = [self.token(one.step.token_id, one.step.logprob) for one in shown]
-        return out.CompletionLogprobs(
-            tokens=[one["token"] for one in told],
-            token_logprobs=[one["logprob"] for one in told],
-            top_logprobs=[{one.token: one.logprob for one in self.alternatives(step)} for step in shown],
-            text_offset=offsets.tolist(),
-        )
 
 
 def as_npy(trace: Trace) -> str:

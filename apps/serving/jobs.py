@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from apps.serving.grammars import Held
 from model import Inputs, SamplingParams, Step
 from workbench import CaptureOptions, Trace
+from workbench.guards import Finding
 
 
 @dataclass(frozen=True)
@@ -15,11 +18,15 @@ class Produced:
 
     Attributes:
         choice: whose. step: the token. trace: of the whole answer, with its last token, if one was wanted.
+        prompt: how likely the prompt's tokens were, from the second on; with the first token, if wanted.
+        finding: what the guard found in the answer, with its last token, if anything.
     """
 
     choice: int
     step: Step
     trace: Trace | None = None
+    prompt: Sequence[Step] = ()
+    finding: Finding | None = None
 
 
 @dataclass(eq=False)
@@ -31,6 +38,9 @@ class Job:
         outbox: where what is produced goes, or the error that ended it; several jobs may share one.
         first: the number of the first answer among all that go there.
         capture: what is to be observed; an observed answer is computed alone.
+        constraint: makes what holds one answer in form. score: tell how likely the prompt's tokens were, and
+            this many alternatives.
+        messages: the prompt as a conversation, for the guard.
         cancelled: set by whoever does not want it any more; it ends before its next token.
     """
 
@@ -39,4 +49,7 @@ class Job:
     outbox: asyncio.Queue[Produced | Exception]
     first: int = 0
     capture: CaptureOptions | None = None
+    constraint: Callable[[], Held] | None = None
+    score: int | None = None
+    messages: Sequence[dict] = ()
     cancelled: bool = field(default=False)

@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 
 import torch
 
+from apps.serving.grammars import too_complex
 from apps.serving.jobs import Job, Produced
 from model import generate
 from model.quantize import held_as
@@ -43,7 +44,8 @@ class Observed:
         self.choice = job.first + index
         self._capture = Capture(llama, processor, job.inputs, job.capture, plan, meta)
         self._cache = llama.new_cache()
-        self._steps = generate(llama, processor, job.inputs, params, None, self._cache)
+        self._constraint = job.constraint() if job.constraint else None
+        self._steps = generate(llama, processor, job.inputs, params, None, self._cache, self._constraint)
         self._hooks = ExitStack()
 
     def step(self) -> Produced:
@@ -52,6 +54,8 @@ class Observed:
             self._hooks.enter_context(self._capture.watching())
         step = next(self._steps)
         self._capture.add(step)
+        if self._constraint is not None and self._constraint.error:
+            raise too_complex(self._constraint.error)
         if step.finish_reason is None:
             return Produced(self.choice, step)
         trace = self._trace(step.finish_reason, step.token_id)

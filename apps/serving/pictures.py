@@ -2,7 +2,8 @@
 
 A server that fetches what strangers name can be sent to places that only it can reach. So every address that
 a name stands for is looked at, a private one is refused whatever the settings say, and the connection goes to
-the very address that was looked at: a name that changes its mind in between leads nowhere.
+the very address that was looked at: a name that changes its mind in between leads nowhere. Where an answer
+sends on, the next address is looked at in the same way.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import io
 import ipaddress
 import socket
 from collections.abc import Callable
-from urllib.parse import unquote_to_bytes, urlsplit
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 import httpx
 from PIL import Image, UnidentifiedImageError
@@ -23,7 +25,8 @@ from apps.serving.errors import APIError
 from apps.serving.settings import Settings
 from model.picture_files import FORMATS
 
-SECONDS_TO_FETCH = 10
+SECONDS_TO_FETCH = 10  # with all redirects
+MOST_REDIRECTS = 3
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -81,31 +84,48 @@ def check_pixels(url: str, most: int, param: str) -> None:
 
 
 async def fetch(url: str, most: int, param: str, may_reach: Callable[[Address], bool] = is_public) -> bytes:
-    """What stands at an http(s) address, if that is a public one.
+    """What stands at an http(s) address, if that is a public one and so is every one it sends on to.
 
     Args:
         url: of the picture. most: bytes that are read. param: the field, for the error.
         may_reach: which addresses are public.
 
     Raises:
-        APIError: the address is private, there is nothing, it is too large, or it takes too long.
+        APIError: an address is private, there is nothing, it is too large, or it takes too long.
     """
+    host = url[:100]
+    try:
+        async with asyncio.timeout(SECONDS_TO_FETCH):
+            for _ in range(MOST_REDIRECTS + 1):
+                host, port = _host_and_port(url, param)
+                address = await _resolved(host, port, param, may_reach)
+                found = await _read(url, host, address, most, param)
+                if isinstance(found, bytes):
+                    return found
+                url = urljoin(url, found.location)
+    except (TimeoutError, OSError, httpx.HTTPError, httpx.InvalidURL) as error:
+        said = f"the picture at {host} could not be fetched: {error or 'it took too long'}"
+        raise APIError(400, said, param, "image_not_fetched") from error
+    said = f"{host} sends on and on, more than {MOST_REDIRECTS} times"
+    raise APIError(400, said, param, "image_not_fetched")
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """An answer that says where the picture is instead."""
+
+    location: str
+
+
+def _host_and_port(url: str, param: str) -> tuple[str, int]:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme]
     except (ValueError, KeyError):
-        host = None
+        host, port = None, 0
     if not host or parts.username is not None:
         raise APIError(400, f"{url[:100]!r} is no address of a picture", param, "invalid_image_url")
-    try:
-        async with asyncio.timeout(SECONDS_TO_FETCH):
-            address = await _resolved(host, port, param, may_reach)
-            literal = f"[{address}]" if isinstance(address, ipaddress.IPv6Address) else str(address)
-            pinned = httpx.URL(url).copy_with(host=literal)
-            return await _read(pinned, parts.netloc, host, most, param)
-    except (TimeoutError, OSError, httpx.HTTPError, httpx.InvalidURL) as error:
-        said = f"the picture at {host} could not be fetched: {error or 'it took too long'}"
-        raise APIError(400, said, param, "image_not_fetched") from error
+    return host, port
 
 
 async def _resolved(host: str, port: int, param: str, may_reach: Callable[[Address], bool]) -> Address:
@@ -119,12 +139,16 @@ async def _resolved(host: str, port: int, param: str, may_reach: Callable[[Addre
     return addresses[0]
 
 
-async def _read(pinned: httpx.URL, netloc: str, host: str, most: int, param: str) -> bytes:
-    # no proxy of the environment, and no redirect: either would lead where nobody has looked
+async def _read(url: str, host: str, address: Address, most: int, param: str) -> bytes | _Moved:
+    literal = f"[{address}]" if isinstance(address, ipaddress.IPv6Address) else str(address)
+    pinned, netloc = httpx.URL(url).copy_with(host=literal), urlsplit(url).netloc
+    # no proxy of the environment, and no redirect on its own: either would lead where nobody has looked
     async with (
         httpx.AsyncClient(trust_env=False, follow_redirects=False) as client,
         client.stream("GET", pinned, headers={"Host": netloc}, extensions={"sni_hostname": host}) as response,
     ):
+        if response.has_redirect_location:
+            return _Moved(response.headers["location"])
         if response.status_code != 200:
             said = f"{host} answered {response.status_code}, not with a picture"
             raise APIError(400, said, param, "image_not_fetched")
@@ -132,7 +156,6 @@ async def _read(pinned: httpx.URL, netloc: str, host: str, most: int, param: str
         async for part in response.aiter_bytes():
             data += part
             if len(data) > most:
-                raise APIError(
-                    400, f"the picture at {host} has more than {most:,} bytes", param, "image_too_large"
-                )
+                said = f"the picture at {host} has more than {most:,} bytes"
+                raise APIError(400, said, param, "image_too_large")
     return bytes(data)

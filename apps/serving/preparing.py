@@ -3,35 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 
 import torch
 from starlette.concurrency import run_in_threadpool
 
 from apps.serving.errors import APIError
+from apps.serving.grammars import Grammars, Held
 from apps.serving.jobs import Job
 from apps.serving.pictures import as_data_url
-from apps.serving.requests import Asked, ChatRequest, CompletionRequest, ImagePart, Message
+from apps.serving.request_parts import ImagePart, Message
+from apps.serving.requests import Asked, ChatRequest, CompletionRequest
 from apps.serving.settings import Settings
 from model import Inputs, SamplingParams, Spans
 from workbench import CaptureOptions, Session
 
 
-async def chat_jobs(session: Session, settings: Settings, request: ChatRequest) -> list[Job]:
+async def chat_jobs(
+    session: Session, settings: Settings, grammars: Grammars, request: ChatRequest
+) -> list[Job]:
     """The job of a chat request.
 
     Raises:
-        APIError, ValueError: a message, a picture or a limit; says which and why.
+        APIError, ValueError: a message, a picture, a tool, a schema or a limit; says which and why.
     """
     check_model(session, settings, request.model)
+    _check_tools(request)
     messages = [
         await _message(message, settings, f"messages.{i}") for i, message in enumerate(request.messages)
     ]
     if (shown := sum(len(pictures) for _, pictures in messages)) > settings.max_images:
         said = f"the conversation has {shown} pictures; this server takes {settings.max_images} at most"
         raise APIError(400, said, "messages", "too_many_images")
-    inputs = await run_in_threadpool(session.processor, [message for message, _ in messages])
-    return _jobs(session, settings, request, [inputs], "messages")
+    tools = [tool.model_dump(exclude_unset=True) for tool in request.tools or []]
+    listed = None if request.tool_choice == "none" else tools
+    inputs = await run_in_threadpool(session.processor, [message for message, _ in messages], listed)
+    constraint = await run_in_threadpool(grammars.of, request)
+    jobs = _jobs(session, settings, request, [inputs], "messages", constraint)
+    # descriptions of tools are read by the model, too
+    told = [{"role": "system", "content": json.dumps(listed, ensure_ascii=False)}] if listed else []
+    jobs[0].messages = told + [message for message, _ in messages]
+    return jobs
 
 
 async def completion_jobs(session: Session, settings: Settings, request: CompletionRequest) -> list[Job]:
@@ -43,13 +56,21 @@ async def completion_jobs(session: Session, settings: Settings, request: Complet
     check_model(session, settings, request.model)
     if request.best_of not in (None, request.n or 1):
         raise APIError(400, f"best_of is {request.best_of}; only as many as n ({request.n or 1})", "best_of")
+    if request.echo and request.stream:
+        raise APIError(400, "echo is not streamed; ask for the whole answer", "echo")
+    if request.echo and request.alternatives is not None and (request.trace or request.return_routed_experts):
+        raise APIError(400, "an observed answer does not tell log-probabilities of its prompt", "echo")
     given = request.prompt
     prompts = [given] if isinstance(given, str) or (given and isinstance(given[0], int)) else given
     if not prompts or len(prompts) > settings.max_waiting:
         said = f"prompt holds {len(prompts)} prompts; expected 1 to {settings.max_waiting}"
         raise APIError(400, said, "prompt")
     inputs = [await run_in_threadpool(_plain, session, prompt) for prompt in prompts]
-    return _jobs(session, settings, request, inputs, "prompt")
+    jobs = _jobs(session, settings, request, inputs, "prompt")
+    for job, prompt in zip(jobs, prompts, strict=True):
+        text = prompt if isinstance(prompt, str) else session.processor.tokenizer.decode(prompt)
+        job.messages = [{"role": "user", "content": text}]
+    return jobs
 
 
 def check_model(session: Session, settings: Settings, wanted: str) -> None:
@@ -61,11 +82,27 @@ def check_model(session: Session, settings: Settings, wanted: str) -> None:
         )
 
 
+def _check_tools(request: ChatRequest) -> None:
+    names = [tool.function.name for tool in request.tools or []]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise APIError(400, f"two functions are called {min(twice)!r}", "tools")
+    if request.forced and not names:
+        raise APIError(400, "a call is asked for, and there are no tools", "tool_choice")
+    if request.named is not None and request.named not in names:
+        said = f"there is no function {request.named!r}; tools has {', '.join(names)}"
+        raise APIError(400, said, "tool_choice")
+
+
 async def _message(message: Message, settings: Settings, where: str) -> tuple[dict, list[str]]:
     """A message as the chat template takes it, and its pictures."""
     made = message.model_dump(exclude_none=True)
     made["role"] = "system" if message.role == "developer" else message.role
     pictures = []
+    if message.role == "tool" and isinstance(message.content, list):
+        if any(isinstance(part, ImagePart) for part in message.content):
+            raise APIError(400, "a tool's result is text only", f"{where}.content")
+        made["content"] = "".join(part.text for part in message.content)
+        return made, []
     for i, part in enumerate(message.content if isinstance(message.content, list) else []):
         if isinstance(part, ImagePart):
             param = f"{where}.content.{i}.image_url"
@@ -92,7 +129,12 @@ def _plain(session: Session, prompt: str | list[int]) -> Inputs:
 
 
 def _jobs(
-    session: Session, settings: Settings, request: Asked, prompts: Sequence[Inputs], param: str
+    session: Session,
+    settings: Settings,
+    request: Asked,
+    prompts: Sequence[Inputs],
+    param: str,
+    constraint: Callable[[], Held] | None = None,
 ) -> list[Job]:
     count, vocabulary = request.n or 1, session.llama.config.text.vocab_size
     if count > settings.max_batch:
@@ -110,7 +152,8 @@ def _jobs(
     if request.trace or request.return_routed_experts:
         capture = CaptureOptions(attention=request.trace, router_logits=request.trace)
     outbox: asyncio.Queue = asyncio.Queue()
-    return [Job(one, params, outbox, count * i, capture) for i, one in enumerate(prompts)]
+    score = request.alternatives if request.echo else None
+    return [Job(one, params, outbox, count * i, capture, constraint, score) for i, one in enumerate(prompts)]
 
 
 def _check_length(session: Session, settings: Settings, tokens: int, param: str) -> None:

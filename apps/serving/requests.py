@@ -2,65 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from apps.serving.request_parts import (
+    JsonObject,
+    JsonOfSchema,
+    Message,
+    NamedTool,
+    ResponseFormat,
+    StreamOptions,
+    Strict,
+    Tool,
+)
 
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 Bias = Annotated[float, Field(ge=-100, le=100)]
 StopText = Annotated[str, Field(min_length=1, max_length=1000)]
-
-
-class Strict(BaseModel):
-    """A part of a request; an unknown field is an error, not nothing."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class StreamOptions(Strict):
-    """How a stream is to be."""
-
-    include_usage: bool = Field(False, description="End the stream with a chunk that counts the tokens.")
-    include_obfuscation: bool = Field(False, description="Accepted; nothing is padded.")
-
-
-class TextPart(Strict):
-    """Words of a message."""
-
-    type: Literal["text"]
-    text: str
-
-
-class ImageUrl(Strict):
-    """Where a picture is."""
-
-    url: str = Field(
-        description="A data URL (`data:image/png;base64,...`). An http(s) URL only where the server was "
-        "started with --allow-image-urls, and never one on a private network."
-    )
-    detail: Literal["auto", "low", "high"] | None = Field(
-        None, description="Accepted; every picture is seen whole."
-    )
-
-
-class ImagePart(Strict):
-    """A picture in a message."""
-
-    type: Literal["image_url"]
-    image_url: ImageUrl
-
-
-Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
-
-
-class Message(BaseModel):
-    """One message of a conversation; what else an answer had (`refusal`, ...) is passed over."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool"] = Field(
-        description="Who speaks; `developer` is another word for `system`."
-    )
-    content: str | list[Part] | None = Field(None, description="A text, or texts and pictures in order.")
-    tool_calls: list[dict[str, Any]] | None = Field(None, description="Earlier calls of an assistant.")
 
 
 class Asked(Strict):
@@ -116,6 +75,7 @@ class Asked(Strict):
 class ChatRequest(Asked):
     """A conversation to go on with."""
 
+    echo: ClassVar[bool] = False
     messages: list[Message] = Field(min_length=1, description="What was said so far.")
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = Field(
         None, description="The newer name of max_tokens; it counts if both are given."
@@ -124,12 +84,20 @@ class ChatRequest(Asked):
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = Field(
         None, description="And this many likeliest alternatives."
     )
-    response_format: dict[Literal["type"], Literal["text"]] | None = Field(None, description="Only text.")
-    tools: Annotated[list[dict[str, Any]], Field(max_length=0)] | None = Field(
-        None, description="Only none: this server calls no tools yet."
+    response_format: ResponseFormat | None = Field(
+        None,
+        description="`json_object`: any JSON object; `json_schema`: JSON of that schema. Every token is "
+        "chosen so that it fits; a keyword that cannot be kept is refused. Ask for it in a message, too.",
     )
-    tool_choice: Literal["none", "auto"] | None = Field(None, description="Accepted; there are no tools.")
-    parallel_tool_calls: bool | None = Field(None, description="Accepted; there are no tools.")
+    tools: Annotated[list[Tool], Field(max_length=128)] | None = Field(
+        None, description="Functions that the model may call; what it says is told as `tool_calls`."
+    )
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = Field(
+        None,
+        description="`auto` (the default where there are tools): the model decides; `none`: it is not told "
+        "of them; `required`, or one by name: it can say nothing but calls.",
+    )
+    parallel_tool_calls: bool | None = Field(None, description="False: one call at most.")
     store: Literal[False] | None = Field(None, description="Only false: nothing is stored.")
     metadata: dict[str, str] | None = Field(None, description="Accepted, not used.")
 
@@ -137,6 +105,36 @@ class ChatRequest(Asked):
     def most_tokens(self) -> int | None:
         """The limit on the answer, under either name."""
         return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def named(self) -> str | None:
+        """The one function that is to be called."""
+        return self.tool_choice.function.name if isinstance(self.tool_choice, NamedTool) else None
+
+    @property
+    def offered(self) -> list[Tool]:
+        """The tools that may be called."""
+        if self.tool_choice == "none":
+            return []
+        return [tool for tool in self.tools or [] if self.named in (None, tool.function.name)]
+
+    @property
+    def forced(self) -> bool:
+        """Whether an answer can be nothing but calls."""
+        return self.tool_choice == "required" or self.named is not None
+
+    @property
+    def strict_calls(self) -> bool:
+        """Whether calls are held to the form that `grammars` gives them."""
+        strict = any(tool.function.strict for tool in self.offered)
+        return bool(self.offered) and (self.forced or strict or self.parallel_tool_calls is False)
+
+    @property
+    def answer_schema(self) -> dict | None:
+        """What an answer that is no call must fit; None: any text."""
+        if isinstance(self.response_format, JsonOfSchema):
+            return self.response_format.json_schema.of
+        return {"type": "object"} if isinstance(self.response_format, JsonObject) else None
 
     @property
     def alternatives(self) -> int | None:
@@ -154,7 +152,9 @@ class CompletionRequest(Asked):
         None, description="Tell how likely each token was, and this many likeliest alternatives."
     )
     best_of: Annotated[int, Field(ge=1)] | None = Field(None, description="Only as many as n.")
-    echo: Literal[False] | None = Field(None, description="Only false: the prompt is not repeated.")
+    echo: bool | None = Field(
+        None, description="Repeat the prompt before the answer, its log-probabilities too. Not in a stream."
+    )
     suffix: Literal[""] | None = Field(None, description="Only none: this model fills no gaps.")
 
     @property

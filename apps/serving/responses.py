@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-Reason = Literal["stop", "length"]
+from apps.serving.request_parts import ToolCall
+
+Reason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
 class Usage(BaseModel):
@@ -43,8 +45,8 @@ class CompletionLogprobs(BaseModel):
     """How likely the tokens of a completion were, in OpenAI's older form."""
 
     tokens: list[str]
-    token_logprobs: list[float]
-    top_logprobs: list[dict[str, float]]
+    token_logprobs: list[float | None] = Field(description="Null for the first token of a prompt.")
+    top_logprobs: list[dict[str, float] | None]
     text_offset: list[int]
 
 
@@ -52,6 +54,23 @@ class SGLang(BaseModel):
     """SGLang's extension."""
 
     routed_experts: str = Field(description="Base64 of int32 [tokens but the last, MoE layers, experts].")
+
+
+class Hazard(BaseModel):
+    """A kind of hazard."""
+
+    code: str = Field(description="S1 to S14 as Llama Guard has them, or a word of the rules.")
+    name: str
+
+
+class Guarded(BaseModel):
+    """What the guard found."""
+
+    stage: Literal["input", "output"] = Field(description="What was judged.")
+    result: Literal["safe", "unsafe", "unjudged"] = Field(description="Unjudged: the guard gave no verdict.")
+    stopped: bool = Field(description="Whether it was ended for that.")
+    categories: list[Hazard] = Field(description="May be empty for something unsafe.")
+    guard: str = Field(description="Who judged.")
 
 
 class Choice(BaseModel):
@@ -64,6 +83,7 @@ class Choice(BaseModel):
     )
     trace_id: str | None = Field(None, description="For /v1/traces, if a trace was asked for.")
     token_ids: list[int] | None = Field(None, description="If asked for.")
+    guard: Guarded | None = Field(None, description="If the guard found something in the answer. Ours.")
 
 
 class Envelope(BaseModel):
@@ -76,13 +96,15 @@ class Envelope(BaseModel):
     usage: Usage | None = None
     sglext: SGLang | None = Field(None, description="Of the first choice, if routed experts were asked for.")
     prompt_token_ids: list[int] | None = Field(None, description="Of the (first) prompt, if asked for.")
+    guard: Guarded | None = Field(None, description="If the guard found something in what was asked. Ours.")
 
 
 class Said(BaseModel):
     """The model's message."""
 
     role: Literal["assistant"] = "assistant"
-    content: str
+    content: str | None = Field(description="Null where all it said are calls.")
+    tool_calls: list[ToolCall] | None = Field(None, description="The functions that it calls, in order.")
 
 
 class ChatChoice(Choice):
@@ -99,11 +121,28 @@ class ChatAnswer(Envelope):
     choices: list[ChatChoice]
 
 
+class FunctionDelta(BaseModel):
+    """What is new of a call."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCallDelta(BaseModel):
+    """A call that begins (with id, type and name), or more of its arguments."""
+
+    index: int
+    id: str | None = None
+    type: Literal["function"] | None = None
+    function: FunctionDelta
+
+
 class Delta(BaseModel):
     """What is new."""
 
     role: Literal["assistant"] | None = None
     content: str | None = None
+    tool_calls: list[ToolCallDelta] | None = None
 
 
 class ChatDelta(Choice):

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from apps.serving.errors import APIError
+from apps.serving.grammars import too_complex
 from apps.serving.jobs import Job, Produced
 from apps.serving.observed import Observed
 from model import Batch, Step
@@ -131,18 +132,22 @@ class Scheduler:
             if job.capture is not None:
                 self._observed += [Observed(self.session, job, i) for i in range(len(job.params))]
                 return []
-            begun = self._batch.join(job.inputs, job.params)
+            constraints = [job.constraint() for _ in job.params] if job.constraint else ()
+            begun = self._batch.join(job.inputs, job.params, constraints, job.score)
         # as above
         except Exception as error:
             return [(job, error)]
         self._rows |= {row: (job, job.first + index) for index, (row, _) in enumerate(begun)}
-        return [self._noted(row, step) for row, step in begun]
+        return [self._noted(row, step, row.prompt_steps) for row, step in begun]
 
-    def _noted(self, row: Row, step: Step) -> tuple[Job, Produced]:
+    def _noted(self, row: Row, step: Step, prompt: Sequence[Step] = ()) -> tuple[Job, Produced | APIError]:
         job, choice = self._rows[row]
         if row.done:
             del self._rows[row]
-        return job, Produced(choice, step)
+        if row.constraint is not None and row.constraint.error:
+            job.cancelled = True
+            return job, too_complex(row.constraint.error)
+        return job, Produced(choice, step, prompt=prompt)
 
     def _attempt(self, one: Observed) -> Produced | Exception:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from starlette.concurrency import run_in_threadpool
@@ -14,6 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from apps.serving.errors import as_api_error
 from apps.serving.forms import Form, as_json, event
+from apps.serving.grammars import Grammars
+from apps.serving.guarding import Guarding
 from apps.serving.jobs import Job, Produced
 from apps.serving.metrics import Metrics
 from apps.serving.scheduler import News, Scheduler
@@ -53,8 +55,10 @@ class Service:
         self.settings = settings
         self.name = settings.name or session.name
         self.created = int(time.time())
+        self.grammars = Grammars(session)
         self.metrics = Metrics()
         self.traces = TraceStore(settings.max_traces, settings.trace_seconds)
+        self.guarding = Guarding(settings.guard, self.metrics, session.processor.tokenizer.stop_ids[0])
         self.scheduler: Scheduler | None = None
 
     def open(self) -> None:
@@ -83,9 +87,11 @@ class Service:
         """The answer to a request, as a stream if one is asked for.
 
         Raises:
-            APIError: the server is too busy or shutting down. Also what ended the answer, unless it streams.
+            APIError: the server is too busy or shutting down, or the guard refuses what is asked. Also what
+                ended the answer, unless it streams.
         """
         jobs, wanted = form.jobs, form.request
+        form.tell(await self.guarding.admit(jobs, form.param))
         self.scheduler.submit(jobs)
         self.metrics.tokens.labels("prompt").inc(sum(len(job.inputs.token_ids) for job in jobs))
         if wanted.stream:
@@ -100,7 +106,7 @@ class Service:
         return Response(as_json(done), media_type="application/json")
 
     async def _complete(self, form: Form) -> Any:
-        async for some in self._produced(form):
+        async for some in self.guarding.judged(form.jobs, self._produced(form), whole=True):
             for produced, trace_id in some:
                 form.add(produced, trace_id)
         return form.complete()
@@ -108,7 +114,7 @@ class Service:
     async def _events(self, form: Form) -> AsyncIterator[str]:
         yield "".join(form.opening())
         try:
-            async for some in self._produced(form):
+            async for some in self.guarding.judged(form.jobs, self._produced(form), whole=False):
                 events = [form.add(produced, trace_id) for produced, trace_id in some]
                 if body := "".join(filter(None, events)):
                     yield body
@@ -117,7 +123,7 @@ class Service:
         except Exception as error:
             yield event(as_api_error(error).to_json())
 
-    async def _produced(self, form: Form) -> AsyncIterator[list[tuple[Produced, str | None]]]:
+    async def _produced(self, form: Form) -> AsyncGenerator[list[tuple[Produced, str | None]], None]:
         """What the jobs produce, as much at a time as there is, until all their answers have ended."""
         outbox = form.jobs[0].outbox
         left = len(form.answers)

@@ -1,6 +1,8 @@
 """A random model in the demo model's shape, and a gate that holds it in the middle of an answer."""
 
 import gc
+import itertools
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor
 
 import workbench as wb
+from apps.formats import Formats
 from model import Llama4, replaced
 from model.demo.shape import build_processor
 
@@ -41,7 +44,8 @@ def app(session: wb.Session) -> "Iterator[App]":
     from apps import chat  # gradio takes seconds to import: only for those who need it
     from tests.apps.browsing import WORDS, App
 
-    demo = chat.build(session, longest_answer=WORDS)
+    formats = Formats(session, others={"fp8": lambda: wb.load("demo", quantize="fp8")})
+    demo = chat.build(formats, longest_answer=WORDS)
     url = chat.launch(demo, "127.0.0.1", chat.free_port("127.0.0.1", 7960))
     yield App(demo, url)
     demo.close()
@@ -85,3 +89,20 @@ def held(session: wb.Session, passes: int) -> Iterator[Gate]:
             yield gate
         finally:
             gate.open()
+
+
+@contextmanager
+def saying(session: wb.Session, text: str) -> Iterator[None]:
+    """The model wants to say this, token by token, then to end, and then the same again; one at a time."""
+    tokenizer = session.processor.tokenizer
+    ids: list[int] = []
+    for part in re.split(r"(<\|\w+\|>)", text):
+        ids += [tokenizer.special_id(part)] if tokenizer.has_special(part) else tokenizer.encode(part)
+    wanted = itertools.cycle([*ids, tokenizer.special_id("<|eot|>")])
+
+    def said(logits: Tensor) -> Tensor:
+        # it is not certain of it, so a grammar may still have it say something else
+        return logits * 0.01 + torch.nn.functional.one_hot(torch.tensor(next(wanted)), logits.shape[-1]) * 9
+
+    with replaced(session.llama.hook_points["unembed.hook_logits"], said):
+        yield
