@@ -57,7 +57,7 @@ QUIET_LAB = (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line and do what it says."""
-    options, rest = _parser().parse_known_args(arguments)
+    options, rest = parser().parse_known_args(arguments)
     if rest and not options.passes_on:
         options.fail(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
@@ -67,21 +67,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(130) from None
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(
+    whole = argparse.ArgumentParser(
         prog="workbench",
         description="Look inside a Llama 4.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = whole.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for add in (
         _add_chat, _add_lab, _add_serve, _add_plan, _add_trace, _add_engine_command, _add_doctor,
         _add_completion,
     ):  # fmt: skip
         add(commands)
-    return parser
+    return whole
 
 
 def _add(
@@ -271,7 +271,7 @@ def _add_completion(commands: Commands) -> None:
 
 
 def _completion(options: argparse.Namespace) -> None:
-    print(shtab.complete(_parser(), shell=options.shell))
+    print(shtab.complete(parser(), shell=options.shell))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The `workbench` command."""
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 import workbench as wb
 from apps import cli
 from apps.doctor import examine, report
+from workbench.plan import DEFAULT_CONTEXT
 
 
 @pytest.fixture
@@ -50,16 +52,92 @@ def test_an_unknown_command_or_option_is_told_with_those_that_there_are(capsys):
     refused("sreve")
     said = capsys.readouterr().err
     assert "invalid choice: 'sreve'" in said
-    assert all(name in said for name in ("chat", "lab", "serve", "plan", "trace", "doctor"))
+    names = ("chat", "lab", "serve", "plan", "trace", "engine-command", "doctor", "completion")
+    assert all(name in said for name in names)
     refused("plan", "demo", "--contxt", "5")
     assert "workbench plan: error: unrecognized arguments: --contxt 5" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["lab", "serve", "plan", "trace", "trace view", "doctor", ""])
+COMMANDS = ("lab", "serve", "plan", "trace", "trace view", "engine-command", "doctor", "completion", "")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_helps(command, capsys):
     refused(*command.split(), "--help", code=0)
     said = capsys.readouterr().out
     assert said.startswith(f"usage: workbench {command}".strip()) and len(said) > 150
+
+
+def test_help_tells_the_defaults_of_a_plan(capsys):
+    refused("plan", "--help", code=0)
+    assert f"({DEFAULT_CONTEXT}, or all it takes)" in capsys.readouterr().out
+
+
+def test_help_needs_neither_torch_nor_a_model():
+    told = "import sys, apps.cli; apps.cli.parser(); print({'torch', 'gradio', 'model'} & set(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, timeout=120)
+    assert said.stdout.strip() == "set()", said.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--help"], 0),
+        (["plan", "demo"], 0),
+        (["serve", "--model", "/no/such/folder", "--port", "0"], 1),
+        (["plan", "nowhere"], 2),
+        (["engine-command", "nowhere"], 2),
+        (["sreve"], 2),
+    ],
+)
+def test_exit_codes_are_those_that_help_tells(arguments, code):
+    # a message in place of a number ends a program with 1
+    given = 0
+    try:
+        cli.main(arguments)
+    except SystemExit as left:
+        given = 1 if isinstance(left.code, str) else left.code
+    assert given == code
+    assert f"\n  {code} " in cli.parser().format_help()
+
+
+def test_ctrl_c_ends_a_command_with_130_and_no_traceback(monkeypatch):
+    def interrupted() -> dict:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("apps.doctor.examine", interrupted)
+    refused("doctor", code=130)
+
+
+def test_doctor_ends_with_1_where_something_is_missing(monkeypatch):
+    lacking = examine(needed=("no-such-package",))
+    monkeypatch.setattr("apps.doctor.examine", lambda: lacking)
+    refused("doctor", code=1)
+
+
+# what each shell would offer after `workbench` and these words, the last one half typed
+ASKED = {
+    "bash": "source {script}; COMP_WORDS=(workbench {words}); COMP_CWORD={count}; _shtab_workbench; "
+    'printf "%s\\n" "${{COMPREPLY[@]}}"',
+    "fish": "source {script}; complete -C 'workbench {words}'",
+    # zsh completes only in a terminal: that it can read the script has to do
+    "zsh": "zsh -n {script} && echo {offered}",
+}
+
+
+@pytest.mark.parametrize("shell", ASKED)
+@pytest.mark.parametrize(
+    ("words", "offered"), [("eng", "engine-command"), ("engine-command scout --engine s", "sglang")]
+)
+def test_a_shell_completes_commands_and_choices(shell, words, offered, tmp_path, capsys):
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    cli.main(["completion", shell])
+    script = tmp_path / "script"
+    script.write_text(capsys.readouterr().out)
+    asked = ASKED[shell].format(script=script, words=words, count=len(words.split()), offered=offered)
+    said = subprocess.run([shell, "-c", asked], capture_output=True, text=True, timeout=60)
+    assert [line.split()[0] for line in said.stdout.splitlines()] == [offered], said.stderr
 
 
 def test_help_names_the_limits_of_a_server_with_their_defaults(capsys):
