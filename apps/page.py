@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,10 +13,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from apps.handlers import Desk
 from apps.honesty import Verdict
-from apps.maker import Known
+from apps.maker import DRAWN, UNSEEN, Known
 from workbench.view import module, payload
 
 CSS = Path(__file__).with_name("chat.css")
+SCRIPT = Path(__file__).with_name("page.js")
 
 # Gradio compiles templates in the browser ('unsafe-eval') and starts with inline scripts; the view is a blob
 POLICY = "; ".join(
@@ -40,9 +40,25 @@ POLICY = "; ".join(
 MOUNT = """
 const messages = {get value() { return props.value ? JSON.parse(props.value) : null; }};
 const url = URL.createObjectURL(new Blob([%s], {type: 'text/javascript'}));
-import(url).then((view) => {
+globalThis.traceView = import(url).then((view) => ({view, css: %s}));
+globalThis.traceView.then(({view, css}) => {
   URL.revokeObjectURL(url);
-  view.mountGradio({element, trigger, props: messages, server, watch, css: %s});
+  view.mountGradio({element, trigger, props: messages, server, watch, css});
+});
+"""
+
+# the script that shows one trace shows two: it is in the page before this, which stands in a tab behind it
+MOUNT_BOTH = """
+globalThis.traceView.then(({view, css}) => {
+  const host = element.querySelector('.tv-host');
+  let shown = null;
+  const show = () => {
+    shown?.destroy();
+    const message = props.value && JSON.parse(props.value);
+    shown = message && view.createCompareView(host, {...view.readComparison(message), css});
+  };
+  watch('value', show);
+  show();
 });
 """
 
@@ -77,17 +93,23 @@ def trace_view(desk: Desk, elem_id: str) -> gr.HTML:
     )
 
 
-def blank() -> payload.Message:
-    """The message after which a view shows nothing."""
-    now = time.time_ns() // 1000
-    nothing = {"layers": [], "experts": 0, "rank": 1, "roles": [], "attention": None, "images": []}
-    return {"op": "reset", "run": f"blank {now}", "started": now} | nothing
+def compare_view(elem_id: str) -> gr.HTML:
+    """Two traces beside each other as a component. Its value is a `compare` message, as JSON."""
+    return gr.HTML(
+        js_on_load=MOUNT_BOTH,
+        html_template='<div class="tv-host"></div>',
+        apply_default_css=False,
+        padding=False,
+        elem_id=elem_id,
+    )
 
 
-def header(model: str) -> str:
-    """The top of the page: what this is, and plainly what is running."""
+def header(model: str, guard: str = "") -> str:
+    """The top of the page: what this is, plainly what is running, and who judges what is said."""
     running = TEACHING if model == "demo" else BUILT_WITH_LLAMA.format(name=html.escape(model))
-    return f"<h1>moe-workbench</h1><p>Look inside Llama 4 while it answers. {running}</p>"
+    skip = '<p class="skip"><a href="#composer">To the message</a><a href="#look">To the view</a></p>'
+    judged = f" The guard <b>{html.escape(guard)}</b> judges questions and answers." if guard else ""
+    return f"{skip}<h1>moe-workbench</h1><p>Look inside Llama 4 while it answers. {running}{judged}</p>"
 
 
 def notice(sentence: str) -> str:
@@ -101,7 +123,9 @@ def status(line: str, pictures: int = 0) -> str:
 
 
 def save_links(run_id: str) -> str:
-    """Links that save the answer; relative, so that they work behind a proxy, too."""
+    """Links that save the answer, if there is one; relative, so that they work behind a proxy, too."""
+    if not run_id:
+        return ""
     files = (("trace", "safetensors"), ("page", "html"), ("conversation", "json"))
     links = (
         f'<a href="answers/{html.escape(run_id)}.{ending}" download>{name}</a>' for name, ending in files
@@ -143,6 +167,8 @@ def truths(known: Sequence[Sequence[Known] | None]) -> str:
             words = ", ".join(named) + "."
         lines.append(f"<li>image {number}: {html.escape(words)}</li>")
     told = f"<ul>{''.join(lines)}</ul>" if lines else "<p>Ask about a picture first.</p>"
+    if any(one.shape == DRAWN for things in known for one in things or ()):
+        told += f"<p>Of a line only its box is known. {UNSEEN}</p>"
     return f'<section role="status"><h2>What is really there (pixels, x and y)</h2>{told}</section>'
 
 

@@ -4,11 +4,22 @@ import numpy as np
 import pytest
 
 from apps.conversation import Refusal
-from apps.maker import MOST_THINGS, Placed, Truths, draw, palette, placed
+from apps.maker import (
+    DRAWN,
+    LONGEST_LINE,
+    MOST_THINGS,
+    PEN,
+    Placed,
+    Truths,
+    draw,
+    palette,
+    placed,
+)
 from model.demo.drawing import COLOURS
 from model.demo.outlines import SHAPES
 
 CIRCLE = {"shape": "circle", "colour": "red", "x": 100, "y": 80, "radius": 40}
+LINE = CIRCLE | {"shape": DRAWN, "colour": "blue", "line": [[-1, -0.5], [0, 0.5], [1, 0]]}
 
 
 def test_a_shape_is_drawn_where_it_was_placed_and_its_box_is_tight():
@@ -38,6 +49,15 @@ def test_every_shape_and_colour_can_be_drawn_and_the_browser_is_told_the_same_ou
         assert known[0].box == pytest.approx((*low, *high), abs=2)
 
 
+def test_a_line_is_drawn_along_its_points_and_known_by_the_box_of_its_stroke():
+    image, (line,) = draw(placed([LINE]))
+    for place in ((60, 60), (100, 100), (140, 80), (80, 80)):  # its points, and half way between two
+        assert image.getpixel(place) == (0, 0, 255), place
+    assert image.getpixel((100, 60)) == (250, 250, 250)
+    assert (line.shape, line.colour) == (DRAWN, "blue")
+    assert line.box == pytest.approx((60 - PEN / 2, 60 - PEN / 2, 140 + PEN / 2, 100 + PEN / 2), abs=1)
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -52,6 +72,13 @@ def test_every_shape_and_colour_can_be_drawn_and_the_browser_is_told_the_same_ou
         [CIRCLE | {"x": "left"}],
         [CIRCLE | {"radius": 10**9}],
         [CIRCLE | {"y": -30}],
+        [LINE | {"line": None}],
+        [LINE | {"line": []}],
+        [LINE | {"line": [[0, 0]] * (LONGEST_LINE + 1)}],
+        [LINE | {"line": [[0, 0, 0]]}],
+        [LINE | {"line": [[0, 7]]}],
+        [LINE | {"line": [[0, float("nan")]]}],
+        [LINE | {"line": [0.5]}],
     ],
 )
 def test_what_cannot_be_drawn_is_refused_with_a_sentence(value, tmp_path):
