@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -89,6 +90,7 @@ class Capture:
             DTYPES[options.attention_dtype],
         )
         self._clock: list[float] = []
+        self._texts: list[str] = []  # of the tokens, as far as somebody asked
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -137,6 +139,7 @@ class Capture:
         text: str = "",
         finish_reason: str | None = None,
         passes: int | None = None,
+        newest: int | None = None,
     ) -> Trace:
         """The trace of the first `generated` new tokens (all so far by default).
 
@@ -144,6 +147,7 @@ class Capture:
             text, finish_reason: of the answer so far.
             passes: whose attention rows count; as many as there are new tokens, unless a pass was run for
                 itself.
+            newest: of how many passes the trace has attention rows, the last ones; of all by default.
         """
         steps = self.steps[: len(self.steps) if generated is None else generated]
         prompt, new = len(self.inputs.token_ids), len(steps)
@@ -157,12 +161,14 @@ class Capture:
         routing = self.routing.arrays(
             prompt + new, new + 1, text_config.num_experts_per_tok, text_config.num_local_experts
         )
-        attention, query_index = self.attention.arrays(prompt + new, new if passes is None else passes)
+        attention, query_index = self.attention.arrays(
+            prompt + new, new if passes is None else passes, newest
+        )
         optional = {"router_logits": routing["router_logits"], "attention": attention}
         most = max((len(step.top_ids) for step in steps), default=0)
         return Trace(
             token_ids=ids,
-            tokens=[self.processor.tokenizer.token_text(token) for token in ids],
+            tokens=self._texts_of(ids),
             phase=np.repeat(np.array([PROMPT, GENERATED], np.int8), [prompt, new]),
             **{column.name: getattr(spans, column.name) for column in fields(spans)},
             image_sizes=np.array([image.size for image in self.inputs.images], np.int32).reshape(-1, 2),
@@ -177,11 +183,24 @@ class Capture:
             logprobs=np.array([step.logprob for step in steps], np.float32),
             topk_ids=np.array([step.top_ids for step in steps], np.int32).reshape(new, most),
             topk_logprobs=np.array([step.top_logprobs for step in steps], np.float32).reshape(new, most),
-            images=[reduced(image) for image in self.inputs.images],
+            images=list(self._images),
             edits=list(self.edits),
             provenance=self._provenance({name for name, array in optional.items() if array is None}),
             meta=self.meta | self._timing(new) | {"text": text, "finish_reason": finish_reason},
         )
+
+    @cached_property
+    def _images(self) -> tuple[Image.Image, ...]:
+        return tuple(reduced(image) for image in self.inputs.images)
+
+    def _texts_of(self, ids: np.ndarray) -> list[str]:
+        """Display texts; a trace is asked for again and again while it grows, and its first tokens stay."""
+        known = self._texts
+        if len(known) < len(ids):
+            token_text = self.processor.tokenizer.token_text
+            # a list of its own, put in place at once: another thread may be at the same
+            known = self._texts = [*known, *(token_text(token) for token in ids[len(known) :])]
+        return known[: len(ids)]
 
     def _provenance(self, absent: set[str]) -> dict[str, str]:
         dtype = str(self.llama.dtype).removeprefix("torch.")

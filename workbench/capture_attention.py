@@ -139,8 +139,14 @@ class AttentionCapture:
         if at >= self._last:
             self._watching.close()
 
-    def arrays(self, tokens: int, passes: int) -> tuple[np.ndarray | None, np.ndarray]:
-        """Attention [rows, layers, H, tokens] of the first passes, and the tokens whose rows these are."""
+    def arrays(
+        self, tokens: int, passes: int, newest: int | None = None
+    ) -> tuple[np.ndarray | None, np.ndarray]:
+        """Attention [rows, layers, H, tokens] of the first passes, and the tokens whose rows these are.
+
+        Args:
+            tokens: of the trace. passes: that count for it. newest: how many of these, the last; None: all.
+        """
         if not self.layers:
             return None, np.zeros(0, np.int32)
         with self._making:
@@ -148,13 +154,17 @@ class AttentionCapture:
             made = list(self._made)
         # more may have been made than is asked for
         end = self.prompt - 1 + passes if passes else 0
-        parts = [(rows[rows < end], block) for rows, block in made]
+        begin = 0 if newest is None else max(0, end - newest)
+        parts = []
+        for rows, block in made:
+            first, last = np.searchsorted(rows, (begin, end))
+            parts.append((rows[first:last], block[first:last]))
         index = np.concatenate([np.zeros(0, np.int32), *(rows for rows, _ in parts)])
         out = np.zeros((len(index), len(self.layers), len(self.heads), tokens), self._numpy)
         at = 0
         for rows, block in parts:
             seen = min(tokens, block.shape[-1])
-            out[at : at + len(rows), ..., :seen] = block[: len(rows), ..., :seen]
+            out[at : at + len(rows), ..., :seen] = block[..., :seen]
             at += len(rows)
         return out, index
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -16,6 +17,7 @@ import torch
 
 from model import Llama4, Processor, generate
 from workbench.run import Run
+from workbench.sentences import out_of_memory
 
 # parameters; below, an operation is over before a second core has joined in, and waiting for one that is busy
 # (a browser's, say) costs many times the operation
@@ -126,6 +128,7 @@ class Engine:
                 self._answer(run)
             # whatever it was, the subscriber must learn of it and the thread go on
             except Exception as error:
+                _let_go(error)
                 run.end(None, error)
             # while waiting for the next, nothing is held that would keep a session alive
             del run
@@ -148,3 +151,10 @@ class Engine:
                 capture.add_last_routing()
         reason = capture.steps[-1].finish_reason if capture.steps else None
         run.end(reason or "cancelled")
+
+
+def _let_go(error: Exception) -> None:
+    """Free what a broken pass held: whoever keeps the error would keep its tensors, cache and all."""
+    traceback.clear_frames(error.__traceback__)
+    if out_of_memory(error) and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

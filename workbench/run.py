@@ -80,6 +80,7 @@ class Run:
         self.cancelled = threading.Event()
         self._changed = threading.Condition()
         self._ended = threading.Event()
+        self._over = threading.Event()
         # a session that nobody holds any more ends its engine; whoever waits for an answer still holds it
         self._owner = owner
 
@@ -93,6 +94,11 @@ class Run:
         return self.finish_reason is not None or self.error is not None
 
     @property
+    def over(self) -> bool:
+        """Whether nobody needs to look for more: it is done, or cancelled and ends before its next token."""
+        return self._over.is_set()
+
+    @property
     def text(self) -> str:
         """The visible answer so far."""
         return "".join(step.text for step in self.capture.steps[:])
@@ -100,17 +106,32 @@ class Run:
     def cancel(self) -> None:
         """Stop before the next token; the answer so far stays."""
         self.cancelled.set()
+        self._over.set()
         with self._changed:
             self._changed.notify_all()
 
-    def trace(self, generated: int | None = None) -> Trace:
-        """The trace of the first `generated` answer tokens; everything so far by default."""
+    def rest(self, seconds: float) -> None:
+        """Sleep so long, less if the run is over before: for whoever looks only now and then."""
+        self._over.wait(seconds)
+
+    def await_token(self, seen: int, seconds: float) -> None:
+        """Wait for more than `seen` tokens, for the end of the run, or for so many seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self.capture.steps) > seen or self.over, seconds)
+
+    def trace(self, generated: int | None = None, newest: int | None = None) -> Trace:
+        """The trace of the first `generated` answer tokens; everything so far by default.
+
+        Args:
+            newest: of how many tokens, the last ones, it has the attention; of all by default. For a screen
+                that follows a running answer: all of it grows with the square of the answer.
+        """
         steps = self.capture.steps[:generated]
         text = "".join(step.text for step in steps)
         reason = steps[-1].finish_reason if steps else None
         if self.done and len(steps) == len(self.capture.steps):
             reason = self.finish_reason
-        return self.capture.trace(len(steps), text, reason)
+        return self.capture.trace(len(steps), text, reason, newest=newest)
 
     def __iter__(self) -> Iterator[StreamedToken]:
         """Tokens from the first on, waiting for those to come; raises what stopped the run, if anything."""
@@ -163,4 +184,5 @@ class Run:
         with self._changed:
             self.finish_reason, self.error = reason, error
             self._ended.set()
+            self._over.set()
             self._changed.notify_all()

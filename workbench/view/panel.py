@@ -17,6 +17,7 @@ import traitlets
 from PIL import Image
 
 from model.picture_files import ImageError, open_image
+from workbench.sentences import sentence
 from workbench.view.module import FOLDER, style
 from workbench.view.payload import picture_url
 
@@ -154,9 +155,3 @@ class Panel(anywidget.AnyWidget):
             words = str(error).replace(repr(f"{url[:60]}..."), f"“{name}”").replace(repr(url), f"“{name}”")
             raise ValueError(words) from error
         self._notice = ""
-
-
-def sentence(error: Exception) -> str:
-    """The first line of an error, as a sentence."""
-    words = str(error).strip().partition("\n")[0] or type(error).__name__
-    return f"{words[0].upper()}{words[1:]}{'' if words.endswith(('.', '!', '?')) else '.'}"
