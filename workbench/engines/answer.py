@@ -17,6 +17,7 @@ class Answer:
     """One choice, read by what is seen.
 
     Attributes:
+        where: the URL that was asked.
         parts: what arrived together: a token, several, or the whole answer; as the last of its tokens.
         logprobs: OpenAI's objects, one a token. token_ids: of the answer. prompt_ids: of the prompt.
         experts, prompt_experts: routed experts as they were sent.
@@ -24,6 +25,7 @@ class Answer:
         fingerprint: what the engine says of itself.
     """
 
+    where: str
     parts: list[Step] = field(default_factory=list)
     logprobs: list[dict] = field(default_factory=list)
     token_ids: list[int] = field(default_factory=list)
@@ -51,9 +53,8 @@ class Answer:
         """The answer as it was after so many parts."""
         ids, logprobs = self._marks[parts - 1] if parts else (0, 0)
         usage = {"prompt_tokens": self.usage.get("prompt_tokens")}
-        return Answer(
-            self.parts[:parts], self.logprobs[:logprobs], self.token_ids[:ids], self.prompt_ids, usage=usage
-        )
+        kept = self.parts[:parts], self.logprobs[:logprobs], self.token_ids[:ids], self.prompt_ids
+        return Answer(self.where, *kept, usage=usage)
 
     def take(self, body: dict) -> Step | None:
         """Read an answer, or an event of one; gives what it adds, if it adds anything.
@@ -64,7 +65,7 @@ class Answer:
         try:
             return self._take(body)
         except (TypeError, AttributeError, KeyError, ValueError, IndexError) as error:
-            said = f"an answer is not in OpenAI's form ({error}): {str(body)[:200]}"
+            said = f"{self.where} answers in another form than OpenAI's ({error}): {str(body)[:200]}"
             raise EngineError(said) from None
 
     def _take(self, body: dict) -> Step | None:

@@ -30,12 +30,14 @@ class EngineSession:
 
     Attributes:
         source: who answers, and what is at hand of the model. name: the model's. url: of the engine.
+        where: the URL that is asked.
     """
 
     def __init__(self, wire: Wire, source: Source) -> None:
         self.source = source
         self.name = source.model
         self.url = wire.url
+        self.where = f"{wire.url}/{CHAT}"
         self._wire = wire
 
     def __repr__(self) -> str:
@@ -74,7 +76,7 @@ class EngineSession:
             EngineError: it cannot be reached, refuses, or what it sent cannot be read.
         """
         question = self._question(prompt, images, history, sampling, settings, capture, edits, streamed=False)
-        answer = Answer()
+        answer = Answer(self.where)
         answer.take(self._wire.post(CHAT, self._body(question)))
         return self._reply(question, answer)
 
@@ -117,10 +119,11 @@ class EngineSession:
                     if (part := growing.answer.take(event)) is not None:
                         yield StreamedToken(len(growing.answer.parts) - 1, part, growing)
             if growing.answer.finish_reason is None:
-                raise EngineError(f"{self.url}/{CHAT}: the answer broke off before its end")
+                raise EngineError(f"{self.where}: the answer broke off before its end")
             growing.whole = self._observed(question, growing.answer)
         except EngineError as error:
-            error.partial = error.partial or self._partial(question, growing.answer, _UNFINISHED)
+            if growing.answer.parts and error.partial is None:
+                error.partial = self._partial(question, growing.answer, _UNFINISHED)
             raise
 
     def close(self) -> None:
@@ -155,7 +158,7 @@ class EngineSession:
 
     def _reply(self, question: Question, answer: Answer) -> Reply:
         if answer.finish_reason is None:
-            raise EngineError(f"{self.url}/{CHAT} gave no finished answer")
+            raise EngineError(f"{self.where} gave no finished answer")
         trace = self._observed(question, answer)
         return _reply(question, answer, trace)
 
@@ -166,12 +169,12 @@ class EngineSession:
             if not dialect.observes:
                 return assembled(self.source, question, answer)
             if answer.trace_id is None:
-                raise EngineError(f"{self.url}/{CHAT} gave no trace_id; {dialect.how}")
+                raise EngineError(f"{self.where} gave no trace_id; {dialect.how}")
             return fetch(self._wire, answer.trace_id)
         except (EngineError, TraceError) as error:
             failed = error
             if isinstance(error, TraceError):
-                failed = EngineError(f"{self.url}/{CHAT} sent experts that cannot be read: {error}")
+                failed = EngineError(f"{self.where} sent experts that cannot be read: {error}")
             failed.partial = self._partial(question, answer, str(error))
             raise failed from None
 
@@ -188,7 +191,7 @@ class Growing:
     """
 
     def __init__(self, session: EngineSession, question: Question) -> None:
-        self.answer = Answer()
+        self.answer = Answer(session.where)
         self.whole: Trace | None = None
         self._session = session
         self._question = question

@@ -96,7 +96,8 @@ class Wire:
                 name, _, data = line.partition(":")
                 if name != "data":
                     continue
-                if data.strip() == "[DONE]":
+                data = data.strip()
+                if data == "[DONE]":
                     return
                 event = self._json(path, data.encode())
                 if "error" in event or event.get("object") == "error":
