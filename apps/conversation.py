@@ -11,6 +11,7 @@ from PIL import Image
 
 from apps.shelf import Answer
 from model.picture_files import ImageError, open_image
+from workbench.sentences import sentence
 
 MOST_PICTURES = 5  # of one question
 MOST_PICTURES_IN_ALL = 20  # of a conversation
@@ -62,6 +63,12 @@ class Conversation:
     def busy(self) -> bool:
         """Whether an answer is being written."""
         return self.current is not None and self.current.running
+
+    def ended(self, answer: Answer) -> None:
+        """Nothing more comes of an answer, and it is not held here: the shelf does that, and not forever."""
+        with self.lock:
+            if self.current is answer:
+                self.current = None
 
     def chat(self) -> list[dict]:
         """The conversation as a chat shows it: pictures first, as in the prompt, then the words."""
@@ -147,9 +154,3 @@ def picture(path: Path) -> Image.Image:
         if f"“{path.name}”" not in words:  # too long to be repeated there
             words = f"{name} is not a picture that can be read."
         raise Refusal(words) from error
-
-
-def sentence(error: Exception) -> str:
-    """The first line of an error, as a sentence."""
-    words = str(error).strip().partition("\n")[0] or type(error).__name__
-    return f"{words[0].upper()}{words[1:]}{'' if words.endswith(('.', '!', '?')) else '.'}"

@@ -6,13 +6,15 @@ knows Gradio.
 
 from __future__ import annotations
 
+import argparse
 import threading
 from collections.abc import Callable, Mapping
 
 import workbench as wb
-from apps.conversation import Refusal, sentence
+from apps.conversation import Refusal
 from model.quantize import RECIPES, held_as
 from workbench import Session, Trace
+from workbench.sentences import sentence
 
 STORED = "bf16"  # as Llama 4 is published
 NAMES = (STORED, *RECIPES)
@@ -100,3 +102,18 @@ class Formats:
     def told(self, name: str) -> str:
         """How its weights are held, such as "FP8: held as float32, 6 weights in FP8"; loads it."""
         return f"{self.label(name)}: held as {held_as(self.get(name).llama)}"
+
+
+def names_of(listed: str) -> tuple[str, ...]:
+    """Weight formats as the command line names them: "bf16,fp8".
+
+    Raises:
+        argparse.ArgumentTypeError: one of them is none.
+    """
+    names = tuple(dict.fromkeys(name.strip() for name in listed.split(",")))
+    for name in names:
+        if name not in NAMES:
+            raise argparse.ArgumentTypeError(
+                f"{name!r} is no weight format; expected some of {','.join(NAMES)}"
+            )
+    return names

@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from apps.conversation import Conversation, sentence
+from apps.conversation import Conversation
 from apps.shelf import Answer
 from workbench import Run, Trace
-from workbench.view.payload import Message
+from workbench.sentences import sentence
+from workbench.view.payload import Feed, Message, attention_info, attention_message
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,14 @@ class Frame:
 def frame(conversation: Conversation, view: Message, line: str, done: bool = False) -> Frame:
     """What to show of a conversation now."""
     return Frame(conversation.chat(), conversation.pictures, view, line, view["run"], done)
+
+
+def growth(feed: Feed, trace: Trace) -> Message:
+    """What is new of a running answer, with the map of its newest word, which a view would ask for next."""
+    message = feed.next(trace)
+    if len(trace.generated_index) and trace.images and attention_info(trace):
+        message["items"].append(attention_message(trace, feed.run_id, len(trace) - 1))
+    return message
 
 
 def refused(conversation: Conversation) -> Iterator[Frame]:

@@ -8,40 +8,36 @@ more than one answer in the line, so everybody's turn comes. Finished traces are
 
 from __future__ import annotations
 
-import logging
 import tempfile
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from apps import keeping
-from apps.conversation import (
-    Conversation,
-    Refusal,
-    Turn,
-    check_question,
-    messages,
-    sentence,
-)
+from apps.conversation import Conversation, Refusal, Turn, check_question, messages
 from apps.formats import Formats
-from apps.frames import Frame, frame, note, refused
+from apps.frames import Frame, frame, growth, note, refused
 from apps.honesty import Verdict, check
+from apps.line import Line
 from apps.numbers import prompt_size, status, waiting
 from apps.shelf import Answer, Shelf
 from model import SamplingParams
 from workbench import Run, Session, Trace, TraceError
 from workbench.grounding import GroundingError
 from workbench.guards import Policy, Watch
+from workbench.sentences import out_of_memory, sentence
 from workbench.view.payload import Feed, Message, answer_attention, answer_pull, snapshot
 
 MOST_VISITORS = 256  # conversations kept; the one longest untouched goes first
 MOST_WAITING = 32  # answers in the line
 LARGEST_TRACE = 64 * 2**20  # bytes of a file
-SECONDS_BETWEEN_FRAMES = 0.08  # nobody reads faster, and a browser keeps up
-
-log = logging.getLogger(__name__)
+CUT_OFF = "(This answer was cut off; ask again.)"
+SECONDS_BETWEEN_FRAMES = 0.1  # nobody reads faster, and a browser keeps up ...
+MOST_BETWEEN_FRAMES = 0.5  # ... unless it is slow, or the conversation long: it is told less often then
 
 
 class Desk:
@@ -66,7 +62,7 @@ class Desk:
         self.guard = guard
         self._folder = folder
         self._conversations: OrderedDict[str, Conversation] = OrderedDict()
-        self._line: list[Run] = []
+        self._line = Line()
         self._lock = threading.Lock()
         self._one_at_a_time = threading.Lock()  # checks and files: they take much at once
 
@@ -78,9 +74,7 @@ class Desk:
     @property
     def waiting(self) -> int:
         """Answers that are being written or wait for their turn."""
-        with self._lock:
-            self._line = [run for run in self._line if not (run.done or run.cancelled.is_set())]
-            return len(self._line)
+        return len(self._line)
 
     def conversation(self, visitor: str) -> Conversation:
         """The visitor's conversation; a new one for a visitor not seen before."""
@@ -175,11 +169,17 @@ class Desk:
             gone.current.cancel()
 
     def kept(self, visitor: str) -> keeping.Kept | None:
-        """The conversation for the visitor's own browser to keep; None of an empty one."""
+        """The conversation for the visitor's own browser to keep; None of an empty one.
+
+        Of an answer that is being written it keeps the question: a server may end before the answer does.
+        """
         conversation = self.conversation(visitor)
         if not conversation.turns:
             return None
-        return keeping.kept(conversation.turns, conversation.system, keeping.MOST_IN_BROWSER)
+        turns = list(conversation.turns)
+        if conversation.busy:
+            turns[-1] = replace(turns[-1], answer="", note=CUT_OFF)
+        return keeping.kept(turns, conversation.system, keeping.MOST_IN_BROWSER)
 
     def restore(self, visitor: str, value: object) -> bool:
         """Take up what the visitor's browser kept, if nothing was said here yet; whether it was.
@@ -234,9 +234,8 @@ class Desk:
         if not self._one_at_a_time.acquire(blocking=False):
             raise Refusal("Another check is running; ask again in a moment.")
         try:
-            return check(self.formats.of(answer.trace()), answer, token, layer, head)
-        except (GroundingError, IndexError) as error:
-            raise Refusal(sentence(error)) from error
+            with _refusing(GroundingError, IndexError):
+                return check(self.formats.of(answer.trace()), answer, token, layer, head)
         finally:
             self._one_at_a_time.release()
 
@@ -274,7 +273,6 @@ class Desk:
         with conversation.lock:
             if conversation.busy:
                 raise Refusal("An answer is being written; stop it first.")
-            conversation.system = system
             if found and found.stopped:
                 conversation.turns = [*earlier, replace(turn, note=found.sentence, refused=True)]
             else:
@@ -287,48 +285,59 @@ class Desk:
         if found and found.stopped:
             yield from refused(conversation)
             return
-        feed, seen = Feed(run.id, answer.started), 0
+        feed = Feed(run.id, answer.started)
         try:
-            trace = answer.trace()
-            before = self._before(run)
-            line = waiting(before) if before else f"Reading {prompt_size(trace)} …"
-            yield frame(conversation, feed.next(trace), line)
-            while not run.done and not run.cancelled.wait(SECONDS_BETWEEN_FRAMES):
-                answer.look()
-                if answer.ready > seen:
-                    trace = answer.trace()
-                    seen = len(trace.generated_index)
-                    note(conversation, answer, run, trace)
-                    yield frame(conversation, feed.next(trace), status(trace, self.context))
-                elif before and before != (now := self._before(run)):
-                    before = now
-                    line = waiting(before) if before else f"Reading {prompt_size(trace)} …"
-                    yield frame(conversation, feed.next(trace), line)
-            if run.done:
-                answer.look()
+            yield from self._watch(conversation, answer, run, feed)
         finally:
             # the page may have gone away at any of the yields
             run.cancel()
+            self._line.drop(run)
             answer.finish()
             note(conversation, answer, run, answer.trace(), ended=True)
+            conversation.ended(answer)
         trace = answer.trace()
         yield frame(conversation, feed.next(trace, done=True), status(trace, self.context, run), done=True)
+
+    def _watch(self, conversation: Conversation, answer: Answer, run: Run, feed: Feed) -> Iterator[Frame]:
+        """A running answer, until it is over: the first word at once, then what is new now and then."""
+        made, shown, place = 0, 0, None
+        while True:
+            run.await_token(made, SECONDS_BETWEEN_FRAMES)
+            made = len(run.capture.steps)
+            if run.done or not run.over:
+                answer.look()
+            if run.over:
+                return
+            if answer.ready > shown:
+                trace = answer.trace(newest=1)
+                shown = len(trace.generated_index)
+                note(conversation, answer, run, trace)
+                line = status(trace, self.context)
+            elif not shown and place != (now := self._line.before(run)):
+                trace, place = answer.trace(newest=1), now
+                line = waiting(now) if now else f"Reading {prompt_size(trace)} …"
+            else:
+                continue
+            told = time.perf_counter()
+            yield frame(conversation, growth(feed, trace), line)
+            took = time.perf_counter() - told
+            run.rest(min(max(SECONDS_BETWEEN_FRAMES, 2 * took), MOST_BETWEEN_FRAMES))
 
     def _start(self, form: str, turns: list[Turn], settings: SamplingParams, system: str) -> Run:
         if self.waiting >= MOST_WAITING:
             raise Refusal(f"{MOST_WAITING} answers are waiting to be written; ask again in a minute.")
-        try:
+        with _refusing(ValueError):
             run = self.formats.get(form).start(messages(turns, system), settings)
-        except Refusal:
-            raise
-        except ValueError as error:
-            raise Refusal(sentence(error)) from error
-        with self._lock:
-            self._line.append(run)
+        self._line.put(run)
         return run
 
-    def _before(self, run: Run) -> int:
-        """How many answers are written before this one."""
-        with self._lock:
-            line = [one for one in self._line if one is run or not (one.done or one.cancelled.is_set())]
-            return line.index(run) if run in line else 0
+
+@contextmanager
+def _refusing(*kinds: type[Exception]) -> Iterator[None]:
+    """Errors of these kinds are told the person who asked, as is memory that has run out."""
+    try:
+        yield
+    except (*kinds, MemoryError, RuntimeError) as error:
+        if isinstance(error, Refusal) or not (isinstance(error, kinds) or out_of_memory(error)):
+            raise
+        raise Refusal(sentence(error)) from error

@@ -12,11 +12,15 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from apps.page import CSS, LocalOnly, theme
+from apps.assets import Assets
+from apps.page import CSS, SCRIPT, LocalOnly, theme
 from apps.routes import routes
 
 LARGEST_UPLOAD = "64mb"  # a trace; pictures have a limit of their own
 PORTS_TRIED = 20
+MOST_DESCRIBED = (
+    64  # visitors for whom Gradio keeps a copy of the page's description; nothing of ours is in it
+)
 MOST_THREADS = 96  # each answer that is watched sleeps in one
 
 
@@ -40,10 +44,12 @@ def launch(demo: gr.Blocks, host: str, port: int, **options: Any) -> str:
         mcp_server=False,
         max_threads=MOST_THREADS,
         max_file_size=LARGEST_UPLOAD,
+        state_session_capacity=MOST_DESCRIBED,
         theme=theme(),
         css_paths=CSS,
+        js=SCRIPT.read_text(encoding="utf-8"),
         app_kwargs={
-            "middleware": [Middleware(LocalOnly)],
+            "middleware": [Middleware(LocalOnly), Middleware(Assets)],
             "routes": routes(demo.desk),
             "docs_url": None,
             "redoc_url": None,

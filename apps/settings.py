@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from apps.conversation import LONGEST_TEXT, Refusal, sentence
+from apps.conversation import LONGEST_TEXT, Refusal
 from model import SamplingParams
+from workbench.sentences import sentence
 
 LONGEST_ANSWER = 2048  # tokens
 HOTTEST = 2.0

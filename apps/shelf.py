@@ -68,10 +68,10 @@ class Answer:
         found = (self._found, self._watch and self._watch.finding)
         return "\n\n".join(one.sentence for one in found if one and one.sentence)
 
-    def trace(self) -> Trace:
-        """Everything observed so far that may be shown."""
+    def trace(self, newest: int | None = None) -> Trace:
+        """Everything observed so far that may be shown; with the attention of the `newest` tokens alone."""
         run = self._run
-        return self._trace if run is None else run.trace(None if self._watch is None else self.ready)
+        return self._trace if run is None else run.trace(None if self._watch is None else self.ready, newest)
 
     def look(self) -> None:
         """Let the guard judge what is new, if there is a guard; an answer that must not go on ends."""
