@@ -10,9 +10,14 @@ import gradio as gr
 
 from apps import maker
 from apps.examples import Example
+from apps.flips import Flips
+from apps.formats_tab import FormatsTab
 from apps.handlers import Desk
+from apps.lab import Lab
+from apps.lab_tab import LabTab
 from apps.page import header, status, trace_view
 from apps.settings import HOTTEST, LONGEST_ANSWER
+from apps.trials import Trials
 
 MAKER = Path(__file__).with_name("maker.js")
 
@@ -49,16 +54,15 @@ class Layout:
         with gr.Row(elem_id="workbench"):
             with gr.Column(scale=5, min_width=320, elem_id="talk"):
                 with gr.Row(elem_id="top"):
-                    gr.HTML(header(desk.session.name), elem_id="header", padding=False)
+                    guard = desk.guard.guard.name if desk.guard else ""
+                    gr.HTML(header(desk.session.name, guard), elem_id="header", padding=False)
                     with gr.Row(elem_id="actions"):
                         _opener("Settings", "to-settings")
                         _opener("Make a picture", "to-maker")
                         self.new = gr.Button("New conversation", size="sm", min_width=0, elem_id="new")
                 self._talk(cards)
             with gr.Column(scale=6, min_width=320, elem_id="look"):
-                self._tools()
-                self.finding = gr.HTML(elem_id="finding", padding=False)
-                self.view = trace_view(desk, "trace")
+                self._looks(desk)
 
     def _settings(self, longest_answer: int, suggestion: str) -> None:
         self.system = gr.Textbox(
@@ -107,6 +111,21 @@ class Layout:
         self.notice = gr.HTML(elem_id="notice", padding=False)
         self.status = gr.HTML(status(""), elem_id="status", padding=False)
 
+    def _looks(self, desk: Desk) -> None:
+        """The answer from inside, and what can be tried with it."""
+        self.trials, self.lab, self.formats = Trials(), None, None
+        with gr.Tabs(elem_id="looks") as self.looks:
+            with gr.Tab("Inside the answer", id="inside"):
+                self._tools()
+                self.finding = gr.HTML(elem_id="finding", padding=False)
+                self.view = trace_view(desk, "trace")
+            if desk.session.llama.config.text.moe_layers:
+                with gr.Tab("Expert lab", id="lab", elem_id="lab") as self.lab_tab:
+                    self.lab = LabTab(Lab(desk, self.trials))
+            if len(desk.formats.names) > 1:
+                with gr.Tab("Weight formats", id="formats", elem_id="formats"):
+                    self.formats = FormatsTab(Flips(desk, self.trials))
+
     def _tools(self) -> None:
         with gr.Row(elem_id="tools"):
             self.honest = gr.Button("Is this map honest?", size="sm", elem_id="honest")
@@ -119,6 +138,11 @@ class Layout:
         # filled by the browser with what the view shows: the answer, and the word, layer and head of its map
         self.run = gr.Textbox(visible=False)
         self.place = gr.Textbox(visible=False)
+
+
+def inside() -> dict:
+    """An update of the tabs: whatever is shown anew is looked at from inside first."""
+    return gr.update(selected="inside")
 
 
 def _opener(tab: str, elem_id: str) -> None:

@@ -11,7 +11,22 @@ import pytest
 from PIL import Image
 
 import workbench as wb
-from apps import conversation, examples, handlers, honesty, keeping, maker, numbers, routes, settings, shelf
+from apps import (
+    conversation,
+    examples,
+    flips,
+    formats,
+    handlers,
+    honesty,
+    keeping,
+    lab,
+    maker,
+    numbers,
+    routes,
+    settings,
+    shelf,
+    trials,
+)
 from apps.conversation import MOST_PICTURES, Refusal
 from apps.handlers import Desk, Frame
 from apps.shelf import Answer, Shelf
@@ -44,7 +59,8 @@ def said(frame: Frame) -> list[tuple[str, object]]:
 
 
 WITHOUT_A_PAGE = (
-    conversation, examples, handlers, honesty, keeping, maker, numbers, routes, settings, shelf,
+    conversation, examples, flips, formats, handlers, honesty, keeping, lab, maker, numbers, routes, settings,
+    shelf, trials,
 )  # fmt: skip
 
 
