@@ -303,10 +303,10 @@ class Desk:
         made, shown, place = 0, 0, None
         while True:
             run.await_token(made, SECONDS_BETWEEN_FRAMES)
-            made = len(run.capture.steps)
-            if run.done or not run.over:
+            made, over = len(run.capture.steps), run.over
+            if run.done or not over:
                 answer.look()
-            if run.over:
+            if over:  # before the look, which may have taken long: an answer that is done is judged to its end
                 return
             if answer.ready > shown:
                 trace = answer.trace(newest=1)
