@@ -170,6 +170,8 @@ def serve(options: argparse.Namespace) -> None:
             f"{session!r}\nServing {app.state.service.name!r} at http://{shown}:{port}/v1 (Ctrl-C ends it)",
             flush=True,
         )
+        if settings.guard is not None:
+            print(f"{settings.guard.guard.name} judges what is asked and answered.", flush=True)
         if not settings.api_keys and options.host not in ("127.0.0.1", "localhost", "::1"):
             print(f"Without --api-key everybody who reaches {options.host} can use the model.", flush=True)
         config = uvicorn.Config(
