@@ -47,10 +47,16 @@ def of_capture(backend: str, reweighted: Sequence[int] = ()) -> dict[str, str]:
     }
 
 
+def missing(stated: Mapping[str, str], name: str) -> str:
+    """Why an array is MISSING, as the trace states it; empty if it does not."""
+    said = stated.get(name, "")
+    return said.removeprefix(f"{MISSING} (").removesuffix(")") if kind(said) == MISSING else ""
+
+
 def absence(stated: Mapping[str, str], name: str, advice: str) -> str:
     """The sentence for an array that is not there: why, if the trace states it, else what to do."""
-    what, said = f"the trace has no {name.replace('_', ' ')}", stated.get(name, "")
-    return f"{what}: {said[len(MISSING) :].strip(' ()')}" if kind(said) == MISSING else f"{what}; {advice}"
+    what, why = f"the trace has no {name.replace('_', ' ')}", missing(stated, name)
+    return f"{what}: {why}" if why else f"{what}; {advice}"
 
 
 def kind(stated: str) -> str | None:

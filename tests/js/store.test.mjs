@@ -4,6 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { TraceStore, createReceiver } from "../../workbench/view/js/index.js";
+import { modesOf } from "../../workbench/view/js/map.js";
+import { routingOf } from "../../workbench/view/js/naming.js";
 import { append, reset } from "./messages.mjs";
 
 const end = (n, run = "a") => ({ op: "end", run, n });
@@ -22,6 +24,16 @@ test("numbers arrive as they were sent", () => {
   assert.ok(Math.abs(store.gate(5, 1) - 0.7) < 1e-4);
   assert.equal(store.generated(3), false);
   assert.equal(store.generated(4), true);
+});
+
+test("gates that nobody told are not zero", () => {
+  const store = storeWith(reset("a", 0, { gated: false, no_attention: "vLLM tells none" }), append(0, 6));
+  assert.equal(store.expert(5, 1), 6);
+  assert.ok(Number.isNaN(store.gate(5, 1)));
+  assert.equal(routingOf(store, 5, 1), "Expert 6");
+  assert.equal(routingOf(storeWith(reset(), append(0, 6)), 5, 1), "Expert 6, gate 0.70");
+  assert.ok(!modesOf(store).some(([key]) => key === "gate"));
+  assert.equal(store.noAttention, "vLLM tells none");
 });
 
 test("bytes of a DataView read like base64", () => {

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from workbench.provenance import missing
 from workbench.trace import NOT_CAPTURED, PROMPT, Trace
 
 Message = dict[str, Any]
@@ -60,7 +61,7 @@ def reset_message(trace: Trace, run_id: str, started: int = 0) -> Message:
     """What a screen must know before the first token: layers, experts, pictures, the boxes of their patches.
 
     `started` orders runs (any growing number, such as a clock): a screen that shows a newer run ignores an
-    older reset.
+    older reset. `gated` says whether gates are told; `no_attention`, why there can be none.
     """
     return {
         "op": "reset",
@@ -71,7 +72,9 @@ def reset_message(trace: Trace, run_id: str, started: int = 0) -> Message:
         "rank": int(trace.routed_experts.shape[2]),
         "roles": list(ROLES),
         "margin": _has_margin(trace),
+        "gated": not missing(trace.provenance, "routed_weights"),
         "attention": attention_info(trace),
+        "no_attention": missing(trace.provenance, "attention"),
         "images": [_picture(trace, index) for index in range(len(trace.images))],
     }
 

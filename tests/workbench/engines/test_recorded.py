@@ -14,6 +14,7 @@ from tests.workbench.engines.answering import ANSWERS, Said, answering
 from workbench import routing
 from workbench.routing import RoutingError
 from workbench.trace import NOT_CAPTURED
+from workbench.view.payload import reset_message
 
 CONFIG = ANSWERS / "config.json"  # four layers, experts in the second and the last
 EXPERTS = [[1, 7], [0, 2], [3, 3], [5, 1], [2, 6], [4, 0], [6, 5], [-1, -1]]  # of five tokens and three more
@@ -82,6 +83,8 @@ def test_statistics_view_tables_and_files_work_on_such_a_trace_unchanged(tmp_pat
     assert routing.load(tokens).counts.sum() == 14
     assert routing.statistics(trace).preference is None
     assert trace.view().trace is trace
+    told = reset_message(trace, "run")
+    assert told["gated"] is False and told["no_attention"].endswith("no gates, no attention")
     page = trace.to_html(tmp_path / "trace.html").read_text()
     assert "Red" in page and len(page) > 10_000
     assert len(trace.to_pandas("routing")) == 14

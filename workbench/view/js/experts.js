@@ -66,6 +66,7 @@ export function createExperts(view) {
   }
 
   function bar(gate) {
+    if (Number.isNaN(gate)) return h("span", { class: "tv-missing" }, "not told");
     const fill = h("span", { class: "tv-fill" });
     fill.style.inlineSize = `${100 * gate}%`;
     return h("span", { class: "tv-gate" }, h("span", { class: "tv-bar", "aria-hidden": "true" }, fill),
@@ -141,6 +142,7 @@ export function createExperts(view) {
           const share = gate === null ? count / most : gate;
           pen.text(`layer ${layer}`, 8, y, { fill: inks.soft });
           pen.text(`expert ${expert}`, 80, y, { fill: inks.ink });
+          if (Number.isNaN(share)) return;
           pen.rect(160, y - 4, 200, 8, inks.raised);
           pen.rect(160, y - 4, 200 * share, 8, inks.accent);
           pen.text(gate === null ? `${count} times` : gate.toFixed(2), 368, y, { fill: inks.ink });
@@ -158,10 +160,11 @@ export function createExperts(view) {
     const whole = view.words.wholePicture(token);
     heading.textContent = token < 0 ? "Experts" : `Experts for ${view.titleOf(token)}`;
     lead.textContent = whole
-      ? `Squares of the picture per expert, and their mean gate; lots would give each expert ${lots(whole)}. `
+      ? `Squares of the picture per expert${store.gated ? ", and their mean gate" : ""}; lots would give each expert `
+        + `${lots(whole)}. `
         + "Click a square of the picture for itself alone."
       : `Each of these layers sends a word to ${store.rank} of ${store.experts} experts. `
-        + "The gate, 0 to 1, says how strongly.";
+        + (store.gated ? "The gate, 0 to 1, says how strongly." : "How strongly was not told.");
     rows.forEach((cells, m) => {
       cells.row.toggleAttribute("data-chosen", store.layers[m] === view.state.layer);
       if (token < 0) return;

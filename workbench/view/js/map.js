@@ -18,7 +18,7 @@ export function modesOf(store) {
     ["same", "same expert as the chosen word"],
     ["before", "same expert as the word before"],
     ["one", "one expert"],
-    ["gate", "gate weight"],
+    ...(store.gated ? [["gate", "gate weight"]] : []),
     ...(store.margins ? [["margin", "margin of the choice"]] : []),
   ];
 }

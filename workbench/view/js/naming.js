@@ -23,12 +23,13 @@ export function nameOf(store, i) {
   return `“${shown || (text.length ? "space" : "nothing")}”`;
 }
 
-/** "Expert 5, gate 0.71" for one token in one layer. */
+/** "Expert 5, gate 0.71" for one token in one layer; no gate where none was told. */
 export function routingOf(store, i, layer) {
   const parts = [];
   for (let k = 0; k < store.rank; k++) {
     const expert = store.expert(i, layer, k);
-    if (expert !== NOT_CAPTURED) parts.push(`Expert ${expert}, gate ${store.gate(i, layer, k).toFixed(2)}`);
+    const gate = store.gated ? `, gate ${store.gate(i, layer, k).toFixed(2)}` : "";
+    if (expert !== NOT_CAPTURED) parts.push(`Expert ${expert}${gate}`);
   }
   return parts.join("; ") || "not captured";
 }

@@ -112,7 +112,8 @@ export function createPictures(view) {
 
   /** One sentence when there is nothing to paint. */
   function obstacle(token, map) {
-    if (!store.attentionInfo) return store.done ? "No attention was captured in this trace." : "";
+    const why = store.noAttention ? `No attention: ${store.noAttention}.` : "No attention was captured in this trace.";
+    if (!store.attentionInfo) return store.done ? why : "";
     if (token < 0) return "";
     if (!store.generated(token)) {
       return lookers() ?? "Only generated words have captured attention: choose one with a thick underline.";

@@ -48,7 +48,8 @@ export class TraceStore {
     Object.assign(this, {
       run: head.run, started: head.started ?? 0,
       layers: head.layers, experts: head.experts, rank: head.rank, roles: head.roles,
-      attentionInfo: head.attention ?? null, n: 0, settled: 0, done: false, endAt: null,
+      attentionInfo: head.attention ?? null, noAttention: head.no_attention ?? "", gated: head.gated !== false,
+      n: 0, settled: 0, done: false, endAt: null,
       text: [], flags: new Column(Uint8Array), role: new Column(Int8Array), turn: new Column(Int16Array),
       image: new Column(Int16Array), logprob: new Column(Float32Array),
       margins: head.margin ? new Column(Float32Array, head.layers.length) : null,
@@ -159,7 +160,9 @@ export class TraceStore {
   modality(i) { return this.flags.data[i] & 3; }
   generated(i) { return (this.flags.data[i] & GENERATED) !== 0; }
   expert(i, layer, k = 0) { return this.chosen.data[i * this.chosen.width + layer * this.rank + k]; }
-  gate(i, layer, k = 0) { return this.gates.data[i * this.gates.width + layer * this.rank + k] / 65535; }
+  gate(i, layer, k = 0) {
+    return this.gated ? this.gates.data[i * this.gates.width + layer * this.rank + k] / 65535 : NaN;
+  }
   margin(i, layer) { return this.margins ? this.margins.data[i * this.margins.width + layer] : NaN; }
 
   /** Whether token i was routed to that expert in that layer (a place in `layers`), at any rank. */
