@@ -29,6 +29,7 @@ from workbench.interventions.tokens import (
     mask_of,
     tokens_to_json,
 )
+from workbench.provenance import absence
 from workbench.trace import NOT_CAPTURED, Trace
 
 RAISE, FREE = "raise", "free"
@@ -167,6 +168,9 @@ class ReplayRouting(Described):
         missing = (trace.routed_experts[: len(ids)] == NOT_CAPTURED).any((1, 2)) & meant
         if missing.any():
             raise EditError(f"the trace has no experts for token {int(np.argmax(missing))} of the prompt")
+        if self.weights and np.isnan(trace.routed_weights[: len(ids)][meant]).any():
+            why = absence(trace.provenance, "routed_weights", "capture with routing=True")
+            raise EditError(f"{why}; replay its experts alone, without weights=True")
 
     @contextmanager
     def _replaying(self, llama: Llama4, inputs: Inputs, layers: Sequence[int]) -> Iterator[None]:

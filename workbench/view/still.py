@@ -110,8 +110,10 @@ def _draw_experts(axes: Axes, trace: Trace) -> None:
         label, ticks = "expert", range(trace.num_experts)
     else:
         gates = np.ma.masked_where(chosen.mask, trace.routed_weights[:, :, 0].T.astype(np.float32))
-        drawn = axes.imshow(gates, aspect="auto", interpolation="nearest", cmap="Blues", vmin=0, vmax=1)
-        label, ticks = "gate", [0, 0.5, 1]
+        told = np.isfinite(gates).any()  # other engines tell which experts, and no gates
+        shown, label, most = (gates, "gate", 1) if told else (chosen, "expert", trace.num_experts - 1)
+        drawn = axes.imshow(shown, aspect="auto", interpolation="nearest", cmap="Blues", vmin=0, vmax=most)
+        ticks = [0, most / 2, most]
     axes.figure.colorbar(drawn, ax=axes, label=label, ticks=ticks).ax.tick_params(labelsize=7)
     every = -(-len(trace.moe_layers) // 12)
     axes.set_yticks(range(0, len(trace.moe_layers), every), trace.moe_layers[::every])

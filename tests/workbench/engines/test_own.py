@@ -9,6 +9,7 @@ import workbench as wb
 from model.demo.scenes import draw_scene
 from tests.apps.serving import running
 from workbench import grounding
+from workbench.interventions import ReplayRouting
 
 QUESTION = "What colour is the circle in image 2?"
 ARRAYS = ("token_ids", "routed_experts", "routed_weights", "router_logits", "attention", "logprobs")
@@ -79,6 +80,18 @@ def test_asked_as_sglang_is_it_sends_that_engines_encoding_and_the_experts_are_t
     assert trace.tokens == here.trace.tokens and trace.check()
     with pytest.raises(grounding.GroundingError, match="no attention: SGLang tells"):
         grounding.attention_map(trace)
+
+
+def test_routing_that_an_engine_told_can_be_replayed_here_but_its_gates_cannot(url, session, here, pictures):
+    connected = wb.connect(url, api_key="secret", engine="sglang", checkpoint="demo")
+    told = connected.trace(QUESTION, images=pictures, max_tokens=12)
+    again = session.chat(
+        QUESTION, images=pictures, max_tokens=12, capture="routing", edits=[ReplayRouting(told, after="free")]
+    )
+    assert again.text == here.text
+    assert np.array_equal(again.trace.routed_experts, here.trace.routed_experts)
+    with pytest.raises(wb.EditError, match=r"no routed weights: SGLang tells .*; replay its experts alone"):
+        session.chat(QUESTION, images=pictures, edits=[ReplayRouting(told, weights=True)])
 
 
 def test_a_checkpoint_that_makes_another_prompt_is_not_believed(url, pictures, tmp_path):

@@ -15,6 +15,7 @@ from workbench import routing
 from workbench.routing import RoutingError
 from workbench.trace import NOT_CAPTURED
 from workbench.view.payload import reset_message
+from workbench.view.still import still_png
 
 CONFIG = ANSWERS / "config.json"  # four layers, experts in the second and the last
 EXPERTS = [[1, 7], [0, 2], [3, 3], [5, 1], [2, 6], [4, 0], [6, 5], [-1, -1]]  # of five tokens and three more
@@ -125,6 +126,9 @@ def test_without_the_models_config_experts_are_not_guessed_and_published_names_s
     assert trace.moe_layers.tolist() == list(range(1, 48, 2)) and trace.num_experts == 128
     assert np.array_equal(trace.routed_experts[:-1], every)
     assert "by the model's name" in trace.provenance["moe_layers"]
+    picture = Image.open(io.BytesIO(still_png(trace))).convert("RGB")
+    red, _, blue = np.moveaxis(np.asarray(picture, int), -1, 0)
+    assert (blue > red + 40).mean() > 0.1, "without gates the picture shows the experts themselves"
 
 
 @pytest.mark.parametrize(
@@ -203,6 +207,7 @@ def test_a_question_is_asked_in_the_engines_own_words(tmp_path):
     assert {name: asked[name] for name in expected} == expected
     assert asked["model"] == "tiny" and asked["logprobs"] and asked["return_routed_experts"]
     assert [image.size for image in trace.images] == [(9, 5), (9, 5)]
+    assert still_png(trace).startswith(b"\x89PNG"), "pictures without known patches are shown all the same"
     assert trace.meta["sampling"]["top_k"] == 7
     plain = engine.asked[1]
     assert plain["messages"][0]["content"] == "Be brief." and plain["temperature"] == 0
