@@ -32,6 +32,9 @@ function mend() {
   // said once when it is whole, not at every word
   const writing = document.querySelector("#composer .stop-button") !== null;
   each("#chat [role=log]", (node) => set(node, { "aria-busy": String(writing) }));
+  document.querySelectorAll("#composer .delete-button").forEach((node, index) => {
+    set(node, { "aria-label": `Remove picture ${index + 1} from the message` });
+  });
   each("#composer textarea", (node) => set(node, { "aria-label": "Message" }));
   each("#side .toggle-button", (node) => set(node, { "aria-label": "Close the side bar" }));
   each("#workbench", (node) => { node.inert = narrow.matches && isOpen(); });
