@@ -1,10 +1,12 @@
 """The server under load: 1, 8 and 32 streaming clients on loopback, against the same model in a plain loop.
 
     python -m benchmarks.server                  # --model PATH, --clients 1 8 32, --json now.json
+    python -m benchmarks.server --peer transformers
+    python -m benchmarks.server --requests 2000  # its memory instead
 
 The server is a process of its own, the clients are tasks of this one, and the plain loop is `generate` here,
 one question after the other. They take turns, every other round backwards. Every answer is compared with the
-plain loop's, so a lost or a mixed one is told.
+plain loop's, so a lost or a mixed one is told. (A peer's may differ by the rounding of its sums.)
 """
 
 from __future__ import annotations
@@ -12,11 +14,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 
@@ -25,9 +24,12 @@ import numpy as np
 import torch
 
 from benchmarks.core import machine, middle, parse
+from benchmarks.served import Server, ours, transformers_serve
+from benchmarks.server_memory import watch
 from model import Llama4, Processor, SamplingParams, generate, load
 
 PLAIN = "plain loop"
+WIDTH = 28  # of a name in the table
 
 
 @dataclass
@@ -76,13 +78,12 @@ class Questions:
         tokens = sum(self.one(text, load) for text in self.texts[:count])
         load.tokens_per_second.append(tokens / (time.perf_counter() - begun))
 
-    def body(self, text: str) -> dict:
+    def body(self, text: str, server: Server) -> dict:
         """The same as a request."""
         return {
-            "model": "served", "messages": [{"role": "user", "content": text}], "temperature": 0,
+            "model": server.model, "messages": [{"role": "user", "content": text}], "temperature": 0,
             "max_tokens": self.params.max_tokens, "logit_bias": self.bias, "stream": True,
-            "stream_options": {"include_usage": True},
-        }  # fmt: skip
+        } | server.more  # fmt: skip
 
 
 def note(load: Load, times: list[float]) -> None:
@@ -92,64 +93,58 @@ def note(load: Load, times: list[float]) -> None:
     load.between += passed[1:]
 
 
-async def client(http: httpx.AsyncClient, questions: Questions, text: str, load: Load) -> int:
+async def client(http: httpx.AsyncClient, server: Server, questions: Questions, text: str, load: Load) -> int:
     """Ask one question as a stream; gives the number of tokens."""
     times, words, tokens, whole = [time.perf_counter()], [], 0, False
-    async with http.stream("POST", "/v1/chat/completions", json=questions.body(text)) as answer:
+    async with http.stream("POST", "/v1/chat/completions", json=questions.body(text, server)) as answer:
         async for line in answer.aiter_lines():
-            if line == "data: [DONE]":
-                whole = True
-            elif line:
-                chunk = json.loads(line.removeprefix("data: "))
-                words += [choice["delta"].get("content", "") for choice in chunk["choices"]]
-                if words and words[-1]:
-                    times.append(time.perf_counter())
-                tokens = (chunk.get("usage") or {}).get("completion_tokens", 0)
+            if line in ("", "data: [DONE]"):  # the peer does not send it
+                continue
+            chunk = json.loads(line.removeprefix("data: "))
+            words += [choice["delta"].get("content") or "" for choice in chunk["choices"]]
+            whole = whole or any(choice["finish_reason"] for choice in chunk["choices"])
+            if words and words[-1]:
+                times.append(time.perf_counter())
+            tokens = (chunk.get("usage") or {}).get("completion_tokens", 0)
     note(load, times)
     load.lost += not whole
     load.other += whole and "".join(words) != questions.answers[text]
     return tokens
 
 
-async def clients(url: str, count: int, questions: Questions, load: Load) -> None:
+async def clients(server: Server, count: int, questions: Questions, load: Load) -> None:
     """That many at once; one that has its answer leaves."""
     limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=url, timeout=600, limits=limits) as http:
+    async with httpx.AsyncClient(base_url=server.url, timeout=600, limits=limits) as http:
         begun = time.perf_counter()
-        asking = (client(http, questions, text, load) for text in questions.texts[:count])
+        asking = (client(http, server, questions, text, load) for text in questions.texts[:count])
         tokens = sum(await asyncio.gather(*asking))
         load.tokens_per_second.append(tokens / (time.perf_counter() - begun))
-
-
-@contextmanager
-def served(model: str, device: str) -> Iterator[str]:
-    """The server's address, as long as the block runs."""
-    command = [sys.executable, "-m", "apps.cli", "serve", "--model", model, "--served-name", "served"]
-    command += ["--device", device, "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            line = next(line for line in process.stdout if line.startswith("Serving "))
-            yield line.split(" at ")[1].split()[0].removesuffix("/v1")
-        finally:
-            process.terminate()
 
 
 def measure(options: argparse.Namespace) -> dict[str, Load]:
     """All loads in turn, after one round that does not count."""
     model = load(options.model, options.device)
     questions = Questions(*model, options.tokens, max(options.clients))
-    counts = {named(count): count for count in options.clients}
     questions.loop(Load())  # what all are compared with
     loads: dict[str, Load] = {}
-    with served(options.model, options.device) as url:
+    with ExitStack() as running:
+        servers = [running.enter_context(ours(options.model, options.device))]
+        if options.peer:
+            servers.append(running.enter_context(transformers_serve(options.model, options.device)))
+        kinds = {
+            named(count) + (f" of {server.name}" if server is not servers[0] else ""): (server, count)
+            for server in servers
+            for count in options.clients
+        }
         for turn in range(options.rounds + 1):
             if turn < 2:
-                loads = {name: Load() for name in (PLAIN, *counts)}
+                loads = {name: Load() for name in (PLAIN, *kinds)}
             for name in list(loads)[:: -1 if turn % 2 else 1]:
                 if name == PLAIN:
                     questions.loop(loads[name], count=8)
                 else:
-                    asyncio.run(clients(url, counts[name], questions, loads[name]))
+                    asyncio.run(clients(*kinds[name], questions, loads[name]))
     return loads
 
 
@@ -166,7 +161,7 @@ def line(name: str, load: Load, plain: Load) -> str:
     for values in (load.first, load.between):
         p50, p99 = np.quantile(values, [0.5, 0.99])
         cells += f"{1000 * p50:>10.1f}{1000 * p99:>9.1f}"
-    return f"{name:<12}{cells}{load.lost:>6}{load.other:>7}"
+    return f"{name:<{WIDTH}}{cells}{load.lost:>6}{load.other:>7}"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -175,21 +170,32 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--model", default="demo", help="folder of a checkpoint, or demo (%(default)s)")
     parser.add_argument("--tokens", type=int, default=64, help="of an answer (%(default)s)")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32], help="at a time (1 8 32)")
+    parser.add_argument("--peer", choices=["transformers"], help="measure that server, too")
+    parser.add_argument("--requests", type=int, metavar="N", help="watch the memory over so many instead")
     options = parse(parser, arguments, rounds=5)
     about = machine(torch.device(options.device))
     print(json.dumps(about))
-    loads = measure(options)
-    print(f"\n{'':<12}{'tokens/s':>10}{'of the plain loop':>24}{'first token ms':>19}{'next ms':>19}")
-    print(f"{'':<46}{'p50':>10}{'p99':>9}{'p50':>10}{'p99':>9}{'lost':>6}{'other':>7}")
+    if options.requests:
+        with ours(options.model, options.device) as server:
+            kept = {"machine": about, "memory": asdict(watch(server, options.requests))}
+    else:
+        loads = measure(options)
+        report(loads, options.clients)
+        kept = {"machine": about, "loads": {name: asdict(load_) for name, load_ in loads.items()}}
+    if options.json:
+        options.json.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+
+
+def report(loads: dict[str, Load], counts: list[int]) -> None:
+    """Print the table."""
+    print(f"\n{'':<{WIDTH}}{'tokens/s':>10}{'of the plain loop':>24}{'first token ms':>19}{'next ms':>19}")
+    print(f"{'':<{WIDTH + 34}}{'p50':>10}{'p99':>9}{'p50':>10}{'p99':>9}{'lost':>6}{'other':>7}")
     for name, load_ in loads.items():
         print(line(name, load_, loads[PLAIN]))
-    few, most = (loads[named(pick(options.clients))] for pick in (min, max))
+    few, most = (loads[named(pick(counts))] for pick in (min, max))
     ratio = [a / b for a, b in zip(most.tokens_per_second, few.tokens_per_second, strict=True)]
-    together = f"{middle(ratio)[0]:.2f}x the tokens a second of {named(min(options.clients))}"
-    print(f"\n{named(max(options.clients))} together: {together}")
-    if options.json:
-        kept = {"machine": about, "loads": {name: asdict(load_) for name, load_ in loads.items()}}
-        options.json.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    together = f"{middle(ratio)[0]:.2f}x the tokens a second of {named(min(counts))}"
+    print(f"\n{named(max(counts))} together: {together}")
 
 
 if __name__ == "__main__":

@@ -101,8 +101,10 @@ class Grammars:
         rules, ways = [], []
         for i, tool in enumerate(request.tools or []):
             if tool in tools:
-                # OpenAI: no parameters at all are an empty list of them
-                given = tool.function.parameters or {"properties": {}, "additionalProperties": False}
+                # as OpenAI has it, no `parameters` are an empty list of them
+                given = tool.function.parameters
+                if given is None:
+                    given = {"properties": {}, "additionalProperties": False}
                 given = {"type": "object"} | given
                 if given["type"] != "object":
                     said = f"the arguments of {tool.function.name} are an object, not {given['type']!r}"

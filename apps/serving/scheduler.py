@@ -142,11 +142,14 @@ class Scheduler:
 
     def _noted(self, row: Row, step: Step, prompt: Sequence[Step] = ()) -> tuple[Job, Produced | APIError]:
         job, choice = self._rows[row]
-        if row.done:
+        error = row.constraint.error if row.constraint is not None else ""
+        if row.done or error:
             del self._rows[row]
-        if row.constraint is not None and row.constraint.error:
+        if error:
+            if not row.done:
+                self._batch.leave(row)
             job.cancelled = True
-            return job, too_complex(row.constraint.error)
+            return job, too_complex(error)
         return job, Produced(choice, step, prompt=prompt)
 
     def _attempt(self, one: Observed) -> Produced | Exception:

@@ -23,14 +23,24 @@ QUESTION = [{"role": "user", "content": "What is left?"}]
 @contextmanager
 def running(session: wb.Session, **settings: object) -> Iterator[str]:
     """Its address, as long as the block runs."""
+    with started(session, 5, **settings) as (url, _):
+        yield url
+
+
+@contextmanager
+def started(
+    session: wb.Session, grace: int | None, **settings: object
+) -> Iterator[tuple[str, uvicorn.Server]]:
+    """Its address and what runs it; `grace`: seconds that answers have left when it ends, None: all."""
     door = socket.create_server(("127.0.0.1", 0))
     app = build(session, Settings(**settings))
-    server = uvicorn.Server(uvicorn.Config(app, ws="none", log_level="warning", timeout_graceful_shutdown=5))
+    config = uvicorn.Config(app, ws="none", log_level="warning", timeout_graceful_shutdown=grace)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
     thread.start()
     try:
         until(lambda: server.started)
-        yield f"http://127.0.0.1:{door.getsockname()[1]}"
+        yield f"http://127.0.0.1:{door.getsockname()[1]}", server
     finally:
         server.should_exit = True
         thread.join(30)

@@ -9,6 +9,7 @@ import subprocess
 import httpx
 import numpy as np
 import pytest
+import torch
 from openai import OpenAI
 from PIL import Image
 
@@ -145,6 +146,28 @@ def test_a_completion_goes_on_with_texts_or_token_ids(client, session):
     assert both.choices[0].text == both.choices[1].text == by_text.choices[0].text
     streamed = client.completions.create(prompt=ids, stream=True, **settings)
     assert "".join(chunk.choices[0].text for chunk in streamed) == by_text.choices[0].text
+
+
+def test_an_echo_tells_how_likely_the_prompt_was(client, session):
+    tokenizer = session.processor.tokenizer
+    ids = [tokenizer.bos_id, *tokenizer.encode("The red circle, über all")]
+    settings = {"model": "demo", "max_tokens": 2, "temperature": 0, "logprobs": 2}
+    plain, [one, other] = (
+        client.completions.create(prompt=ids, **settings).choices[0],
+        client.completions.create(prompt=[ids, ids[:4]], echo=True, **settings).choices,
+    )
+    assert one.text == "The red circle, über all" + plain.text
+    logits = session.llama(torch.tensor([ids]))[0].float().log_softmax(-1)
+    expected = logits[:-1].gather(1, torch.tensor(ids[1:])[:, None])[:, 0]
+    told = one.logprobs
+    assert told.token_logprobs[0] is None and told.top_logprobs[0] is None
+    assert told.token_logprobs[1:-2] == pytest.approx(expected.tolist(), abs=1e-4)
+    assert [max(top.values()) for top in told.top_logprobs[1:-2]] == pytest.approx(
+        logits[:-1].max(-1).values.tolist(), abs=1e-4
+    )
+    assert told.token_logprobs[-2:] == plain.logprobs.token_logprobs
+    assert (told.tokens[0], told.text_offset[:2]) == ("<|begin_of_text|>", [0, 0])
+    assert len(told.tokens) == len(told.text_offset) == len(ids) + 2 and len(other.logprobs.tokens) == 6
 
 
 def test_curl_works_as_the_model_card_says(url):

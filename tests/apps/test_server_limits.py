@@ -3,6 +3,7 @@
 import asyncio
 import http.server
 import ipaddress
+import socket
 import threading
 
 import httpx
@@ -76,8 +77,8 @@ def test_keys_are_asked_for_below_v1_and_nowhere_else(url):
         ({"messages": [{"role": "user"}]}, None, "message 0 (user) has no content"),
         ({"messages": [{"role": "user", "content": "word " * 500}]}, "messages", "takes 400 at most"),
         ({"frequency_penalty": 0.5}, "frequency_penalty", "Input should be 0"),
-        ({"tools": [{"type": "function"}]}, "tools", "at most 0 items"),
-        ({"response_format": {"type": "json_object"}}, "response_format.type", "'text'"),
+        ({"tools": [{"type": "function"}]}, "tools.0.function", "Field required"),
+        ({"response_format": {"type": "xml"}}, "response_format", "'json_schema'"),
         ({"temprature": 1}, "temprature", "Extra inputs are not permitted"),
         ({"logit_bias": {"999999": 1}}, "logit_bias", "logit_bias names token 999999"),
         ({"messages": shown("data:image/png;base64,AAAA")}, PART, "not a picture"),
@@ -102,7 +103,8 @@ def test_a_request_that_cannot_be_served_is_named_with_its_field(url, fields, pa
         ({"prompt": []}, "expected 1 to"),
         ({"prompt": [10**6]}, "1000000 is no token"),
         ({"prompt": "a", "best_of": 2}, "best_of is 2"),
-        ({"prompt": "a", "echo": True}, "Input should be False"),
+        ({"prompt": "a", "echo": True, "stream": True}, "echo is not streamed"),
+        ({"prompt": "a", "echo": True, "logprobs": 1, "trace": True}, "its prompt"),
         ({}, "Field required"),
     ],
 )
@@ -156,44 +158,78 @@ def test_private_addresses_are_known_in_all_their_disguises(address, public):
 
 
 class Pictures(http.server.BaseHTTPRequestHandler):
-    """Twelve bytes, a redirect, or nothing."""
+    """Twelve bytes, a way to elsewhere, or nothing."""
 
     def do_GET(self) -> None:
-        status = {"/a.png": 200, "/moved": 302}.get(self.path, 404)
-        self.send_response(status)
-        self.send_header("Location", "/a.png")
+        ways = {
+            "/moved": "/a.png",
+            "/round": "/round",
+            "/away": f"http://127.0.0.2:{self.server.server_port}/a.png",
+        }
+        self.send_response(302 if self.path in ways else 200 if self.path == "/a.png" else 404)
+        self.send_header("Location", ways.get(self.path, ""))
         self.end_headers()
-        self.wfile.write(b"twelve bytes" if status == 200 else b"")
+        self.wfile.write(b"twelve bytes" if self.path == "/a.png" else b"")
 
     def log_message(self, *_: object) -> None:
         pass
 
 
-def test_a_fetched_picture_comes_from_the_address_that_was_looked_at():
-    looked_at = []
-
-    def may_reach(address) -> bool:
-        looked_at.append(str(address))
-        return True
-
+@pytest.fixture(scope="module")
+def elsewhere():
+    """Somebody else's server."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pictures) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        base = f"http://127.0.0.1:{server.server_port}"
-
-        def got(path: str, most: int = 100) -> bytes:
-            return asyncio.run(fetch(base + path, most, "url", may_reach))
-
-        assert got("/a.png") == b"twelve bytes" and looked_at == ["127.0.0.1"]
-        for path, most, words in (
-            ("/moved", 100, "302"),
-            ("/none", 100, "404"),
-            ("/a.png", 11, "more than 11"),
-        ):
-            with pytest.raises(APIError, match=words):
-                got(path, most)
-        with pytest.raises(APIError, match="not on the public network"):
-            asyncio.run(fetch(base + "/a.png", 100, "url"))
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+def got(url: str, most: int = 100, may_reach=lambda address: str(address) == "127.0.0.1") -> bytes:
+    return asyncio.run(fetch(url, most, "url", may_reach))
+
+
+@pytest.mark.parametrize("path", ["/a.png", "/moved"])
+def test_a_picture_is_fetched_also_where_its_address_sends_on(elsewhere, path):
+    assert got(elsewhere + path) == b"twelve bytes"
+
+
+@pytest.mark.parametrize(
+    ("path", "most", "words"),
+    [
+        ("/none", 100, "answered 404"),
+        ("/a.png", 11, "more than 11 bytes"),
+        ("/round", 100, "sends on and on, more than 3 times"),
+        ("/away", 100, "127.0.0.2 is not on the public network"),
+    ],
+)
+def test_a_picture_that_is_not_there_or_too_large_or_sent_away_is_refused(elsewhere, path, most, words):
+    with pytest.raises(APIError, match=words):
+        got(elsewhere + path, most)
+
+
+def test_a_private_address_is_not_even_asked(elsewhere):
+    with pytest.raises(APIError, match="not on the public network"):
+        got(elsewhere + "/a.png", may_reach=is_public)
+
+
+def test_a_name_that_changes_its_mind_is_reached_where_it_was_looked_at(elsewhere, monkeypatch):
+    asked = []
+
+    def answers(host: str, port: int, *rest: object, **more: object) -> list:
+        asked.append(host)
+        # the second answer would lead into the private network
+        address = "127.0.0.1" if len(asked) == 1 else "127.0.0.9"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    monkeypatch.setattr(
+        asyncio.BaseEventLoop, "getaddrinfo", lambda self, *given, **more: _done(answers(*given))
+    )
+    assert got(elsewhere.replace("127.0.0.1", "fickle.example") + "/a.png") == b"twelve bytes"
+    assert asked == ["fickle.example"]
+
+
+async def _done(value: list) -> list:
+    return value
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
 """The server's benchmark measures what it says."""
 
+import json
+
 import pytest
 
 from benchmarks import server
+from benchmarks.server_memory import Memory
 
 
 def test_a_line_tells_rates_ratios_and_what_was_lost():
@@ -30,6 +33,21 @@ def test_what_passes_between_tokens_is_told_apart_from_the_first():
     load = server.Load()
     server.note(load, [1.0, 1.5, 1.75, 2.75])
     assert (load.first, load.between) == ([0.5], [0.25, 1.0])
+
+
+def test_growth_is_told_of_the_second_half():
+    memory = Memory([100, 200, 300, 400, 500, 600], [50.0, 90.0, 100.0, 101.0, 102.0, 103.0])
+    assert memory.growth == pytest.approx(10)
+
+
+@pytest.mark.slow
+def test_memory_is_watched_over_requests_of_every_kind(tmp_path, capsys):
+    kept = tmp_path / "now.json"
+    server.main(["--requests", "18", "--json", str(kept)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].endswith("; 0 failed")
+    memory = json.loads(kept.read_text())["memory"]
+    assert memory["requests"] == list(range(1, 19)) and min(memory["resident"]) > 100
 
 
 @pytest.mark.slow

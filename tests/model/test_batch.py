@@ -115,3 +115,47 @@ def test_a_prompt_without_room_is_refused(ours):
     inputs = processor("x" * llama.config.text.max_position_embeddings)
     with pytest.raises(ValueError, match="this model's context is 16384"):
         Batch(llama, processor).join(inputs, [GREEDY])
+
+
+class OnlyEven:
+    """Lets nothing be said but tokens of even numbers, and remembers what was."""
+
+    def __init__(self, vocabulary: int) -> None:
+        self.even = torch.arange(vocabulary) % 2 == 0
+        self.taken: list[int] = []
+
+    def allowed(self) -> torch.Tensor:
+        return self.even
+
+    def take(self, token: int) -> None:
+        self.taken.append(token)
+
+
+def test_a_constraint_holds_its_own_answer_and_no_other(ours):
+    llama, processor = ours
+    held = OnlyEven(llama.config.text.vocab_size)
+    batch, inputs = Batch(llama, processor), processor(QUESTIONS[1])
+    said = {row: [step] for row, step in batch.join(inputs, [GREEDY, GREEDY], [held, None])}
+    while len(batch):
+        for row, step in batch.step():
+            said[row].append(step)
+    first, second = said.values()
+    assert held.taken == [step.token_id for step in first] and all(token % 2 == 0 for token in held.taken)
+    same(second, alone(ours, QUESTIONS[1]))
+    again = OnlyEven(llama.config.text.vocab_size)
+    same(list(generate(llama, processor, inputs, GREEDY, constraint=again)), first)
+    # what the model itself found likely is told, not what was left of it
+    assert first[0].top_ids == second[0].top_ids
+
+
+def test_a_prompt_is_scored_if_that_is_wanted(ours):
+    llama, processor = ours
+    inputs = processor(QUESTIONS[1])
+    [(row, _)] = Batch(llama, processor).join(inputs, [GREEDY], score=2)
+    expected = llama(inputs.token_ids[None])[0].log_softmax(-1)
+    assert [step.token_id for step in row.prompt_steps] == inputs.token_ids[1:].tolist()
+    for place, step in enumerate(row.prompt_steps):
+        assert step.logprob == pytest.approx(float(expected[place, step.token_id]), abs=1e-4)
+        assert step.top_logprobs == pytest.approx(expected[place].topk(2).values.tolist(), abs=1e-4)
+    [(row, _)] = Batch(llama, processor).join(inputs, [GREEDY])
+    assert row.prompt_steps == []
