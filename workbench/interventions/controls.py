@@ -23,7 +23,7 @@ from workbench.edits import Edit, EditError
 from workbench.interventions.activations import PatchFrom, ZeroAt
 from workbench.interventions.attention import SteerAttention, heads_of
 from workbench.interventions.changes import layers_of
-from workbench.interventions.experts import ForceExpert, ScaleExpert, SilenceExpert
+from workbench.interventions.experts import ForceExpert, ScaleExpert, SilenceExpert, expert_layers
 from workbench.interventions.pictures import BlurPatches, HidePatches
 from workbench.interventions.regions import boxes_of
 from workbench.interventions.router import EditRouterLogits, ReplayRouting
@@ -115,8 +115,7 @@ def expert_load(setting: Setting, layer: int, tokens: Tokens) -> np.ndarray:
 def _experts(
     edit: ForceExpert | SilenceExpert | ScaleExpert, setting: Setting, draws: int, rng: np.random.Generator
 ) -> Peers:
-    text = setting.llama.config.text
-    layers = layers_of(edit.layers, text.moe_layers, "experts")
+    layers = expert_layers(setting.llama, edit.layers, edit.expert)
     nearest = {}
     for layer in layers:
         load = expert_load(setting, layer, edit.tokens)
