@@ -9,6 +9,19 @@ from workbench.view.html import to_html
 
 RED = 135  # the token " red" of the trace made by hand
 DONE = ".tv[data-done=true]"
+# how a host tells its theme, dark and light
+HOSTS = {
+    "Jupyter": ("document.body.setAttribute('data-jp-theme-light', 'false')",
+                "document.body.setAttribute('data-jp-theme-light', 'true')"),
+    "VS Code": ("document.body.className = 'vscode-dark'", "document.body.className = 'vscode-light'"),
+    "VS Code, high contrast": (
+        "document.body.className = 'vscode-high-contrast'",
+        "document.body.className = 'vscode-high-contrast vscode-high-contrast-light'",
+    ),
+    "Colab": ("document.documentElement.setAttribute('theme', 'dark')",
+              "document.documentElement.setAttribute('theme', 'light')"),
+    "Gradio": ("window.gradio_config = {}; document.body.className = 'dark'", "document.body.className = ''"),
+}  # fmt: skip
 
 
 def open_page(page: Page, tmp_path: Path, trace: Trace) -> None:

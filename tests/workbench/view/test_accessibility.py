@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.workbench.view.looking import DONE, open_page
+from tests.workbench.view.looking import DONE, HOSTS, open_page
 from tests.workbench.view.test_compare_view import pair
 from tests.workbench.view.traces import make_trace
 from workbench.view.html import compare_to_html
@@ -94,3 +94,24 @@ def test_the_theme_follows_the_system_while_the_page_is_open(page: Page, tmp_pat
     page.emulate_media(color_scheme="dark")
     page.wait_for_selector(f"{DONE}[data-theme=dark]")
     expect(page.locator(".tv")).to_have_css("background-color", "rgb(20, 22, 27)")
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_the_theme_is_that_of_the_page_around_whatever_the_system_is(page: Page, tmp_path: Path, host: str):
+    dark, light = HOSTS[host]
+    open_page(page, tmp_path, make_trace(with_pictures=False))
+    page.evaluate(dark)
+    page.wait_for_selector(f"{DONE}[data-theme=dark]")
+    page.emulate_media(color_scheme="dark")
+    page.evaluate(light)
+    page.wait_for_selector(f"{DONE}[data-theme=light]")
+
+
+def test_colours_that_widgets_bring_along_do_not_make_a_dark_page_light(page: Page, tmp_path: Path):
+    # ipywidgets outside JupyterLab define JupyterLab's light colours, whatever the page around is like
+    open_page(page, tmp_path, make_trace(with_pictures=False))
+    page.add_style_tag(content=":root { --jp-layout-color0: white; --jp-ui-font-color1: black; }")
+    page.evaluate(HOSTS["VS Code"][0])
+    page.wait_for_selector(f"{DONE}[data-theme=dark]")
+    expect(page.locator(".tv")).to_have_css("background-color", "rgb(20, 22, 27)")
+    assert objections(page) == []

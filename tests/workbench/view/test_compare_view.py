@@ -1,6 +1,7 @@
 """Two traces beside each other in Chromium: what differs is marked, and a choice on one is one on both."""
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,31 @@ def test_the_same_trace_twice_has_no_differences(page: Page, tmp_path: Path):
     expect(page.get_by_text("Both traces have the same words.")).to_be_visible()
     expect(page.get_by_text("0 differ, 0 %")).to_be_visible()
     expect(page.locator("[data-differs]")).to_have_count(0)
+
+
+def test_one_choice_shades_the_words_of_both_on_one_scale(page: Page, tmp_path: Path):
+    a, b = pair()
+    b = replace(b, logprobs=2 * b.logprobs)
+    page.goto(compare_to_html(a, b, tmp_path / "both.html").as_uri())
+    page.wait_for_selector(".tv-compare[data-done=true]")
+    expect(page.get_by_label("What the words are shaded by")).to_have_count(0)
+    page.get_by_label("What the words of both are shaded by").select_option("surprise")
+    scale = f"surprise, -log p in nats0{-b.logprobs.min():.1f}"
+    expect(page.locator(".tv-side .tv-scale")).to_have_text([scale, scale])
+    first = page.locator(f'.tv-side .tv-token[data-token="{a.generated_index[0]}"]')
+    colours = first.evaluate_all("words => words.map(word => getComputedStyle(word).backgroundColor)")
+    lighter, darker = (sum(map(int, re.findall(r"\d+", colour))) for colour in colours)
+    assert lighter > darker + 50, "twice the surprise is darker, also on the other side"
+
+
+def test_everything_follows_the_theme(shown: Page):
+    cell = shown.get_by_role("group", name=MAP).locator("canvas")
+    brightness = """canvas => [...canvas.getContext("2d").getImageData(57, 4, 1, 1).data]
+        .slice(0, 3).reduce((a, b) => a + b)"""
+    assert cell.evaluate(brightness) > 500
+    shown.emulate_media(color_scheme="dark")
+    expect(shown.locator(".tv[data-theme=dark]")).to_have_count(3)
+    assert cell.evaluate(brightness) < 300
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -125,6 +125,19 @@ def test_a_new_answer_replaces_the_old_one_and_its_choice(gradio: Page, trace: T
     expect(gradio.locator(".tv")).to_have_attribute("data-run", "b")
 
 
+def test_a_chosen_word_stays_chosen_while_the_answer_grows(gradio: Page, trace: Trace):
+    feed, prompt = payload.Feed("a"), int(trace.generated_index[0])
+    tell(gradio, feed.next(grown_to(trace, 1)))
+    colour = trace.tokens.index(" colour")
+    word(gradio, "colour").click()
+    wait_for_token(gradio, colour)
+    for generated in (2, 3):
+        tell(gradio, feed.next(grown_to(trace, generated)))
+        gradio.wait_for_selector(f'.tv[data-n="{prompt + generated}"][data-token="{colour}"]')
+    expect(gradio.locator('[aria-selected="true"]')).to_have_text("colour")
+    assert experts_shown(gradio) == experts_of(trace, colour)
+
+
 def test_a_map_stays_on_the_pictures_until_the_next_words_map_is_there(gradio: Page, trace: Trace):
     feed, first = payload.Feed("a"), int(trace.generated_index[0])
     tell(gradio, feed.next(grown_to(trace, 1)))

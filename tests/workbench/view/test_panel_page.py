@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.workbench.view.looking import HOSTS
 from tests.workbench.view.test_accessibility import objections
 from tests.workbench.view.traces import pictures
 from workbench.view.module import script
@@ -173,13 +174,15 @@ def test_python_moves_the_controls_too(page: Page):
     expect(lab).to_contain_text("2 of 8 places")
 
 
-@pytest.mark.parametrize("host", ["data-jp-theme-light='false'", "class='vscode-dark'"])
-def test_the_theme_is_the_notebooks_whatever_the_system_is(page: Page, host: str):
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("kind", ["chat", "lab"])
+def test_the_theme_is_the_notebooks_whatever_the_system_is(page: Page, kind: str, host: str):
+    dark, light = HOSTS[host]
     page.emulate_media(color_scheme="light")
-    page.set_content(PAGE.format(Panel._css).replace("<main>", f"<body {host}><main>"))
-    page.evaluate(MOUNT, [script(entry="chat.js"), CHAT])
-    assert page.locator(".tvp").evaluate("e => getComputedStyle(e).colorScheme") == "dark"
+    panel = mount(page, kind)
+    expect(panel).to_have_css("color-scheme", "light")
+    page.evaluate(dark)
+    expect(panel).to_have_css("color-scheme", "dark")
     page.emulate_media(color_scheme="dark")
-    light = "document.body.className = ''; document.body.dataset.jpThemeLight = 'true'"
     page.evaluate(light)
-    assert page.locator(".tvp").evaluate("e => getComputedStyle(e).colorScheme") == "light"
+    expect(panel).to_have_css("color-scheme", "light")

@@ -4,6 +4,7 @@
 
 import { h, KEYS } from "./elements.js";
 import { createField, Draft } from "./message.js";
+import { followTheme } from "./theme.js";
 import { createTray } from "./tray.js";
 
 const NEAR = 24; // pixels from its end at which a conversation keeps following
@@ -90,7 +91,9 @@ function render({ model, el }, draft) {
   for (const [name, hear] of told) model.on(name, hear);
   draw();
   state();
+  const unfollow = followTheme(root);
   return () => {
+    unfollow();
     for (const [name, hear] of told) model.off(name, hear);
     message.destroy();
     tray.destroy();

@@ -3,11 +3,13 @@
 import { ASIDE, NO, YES, amount, amountPixel, css } from "./colours.js";
 import { createContext } from "./context.js";
 import { createDifferences } from "./differences.js";
-import { h } from "./elements.js";
+import { dropdown, h } from "./elements.js";
 import { createFigureMenu } from "./figure.js";
 import { createGrid } from "./grid.js";
 import { nameOf, percent, routingOf } from "./naming.js";
+import { shadesOf } from "./shade.js";
 import { NOT_CAPTURED, TraceStore } from "./store.js";
+import { watchTheme } from "./theme.js";
 import { createTraceView } from "./view.js";
 
 const READING_HINT = "Each column is a word, each row a layer. Point at a cell to read both, click to keep it.";
@@ -62,7 +64,7 @@ export function createCompareView(element, { left, right, names, shared, css: st
     const name = names[store === left ? 0 : 1];
     const place = h("div", { class: "tv-side" }, h("h2", {}, name));
     const shown = createTraceView(place, {
-      store, name, experts: false, overview: false, differs: differs(store, other, find),
+      store, name, beside: other, experts: false, overview: false, differs: differs(store, other, find),
       requestAttention: options.requestAttention,
       onChange: (change) => follow(change, toLeft(change.selected), store),
     });
@@ -84,6 +86,10 @@ export function createCompareView(element, { left, right, names, shared, css: st
 
   const a = side(left, right, differences.partner, (token) => token);
   const b = side(right, left, differences.origin, differences.origin);
+  const shading = dropdown("What the words of both are shaded by", (shade) => {
+    state.shade = shade;
+    for (const { shown } of [a, b]) shown.set({ shade });
+  }, String);
   const summary = h("div", { class: "tv-summary" });
   const readout = h("p", { class: "tv-note" }, READING_HINT);
   const legend = h("p", { class: "tv-legend" });
@@ -192,13 +198,16 @@ export function createCompareView(element, { left, right, names, shared, css: st
   const experts = h("section", { "aria-label": "Experts of both" }, title,
     h("div", { class: "tv-table", tabindex: "0", role: "group", "aria-label": "Experts of both by layer" },
       h("table", {}, h("thead", {}, head), body)));
-  root.append(summary, live, h("div", { class: "tv-sides" }, a.place, b.place), routing, experts);
+  const tools = h("div", { class: "tv-tools" }, h("label", {}, h("span", {}, "words shaded by"), shading.select));
+  root.append(summary, live, tools, h("div", { class: "tv-sides" }, a.place, b.place), routing, experts);
 
   function draw() {
     frame = 0;
     if (!root.clientWidth || empty()) return;
     view.refresh(true);
     summary.replaceChildren(...summaryOf(left, right, names, differences).map((text) => h("p", {}, text)));
+    const others = shadesOf(right).map(([key]) => key);
+    shading.set(shadesOf(left).filter(([key]) => others.includes(key)), state.shade);
     routing.hidden = experts.hidden = !left.layers.length;
     if (left.layers.length) {
       grid.draw();
@@ -211,7 +220,7 @@ export function createCompareView(element, { left, right, names, shared, css: st
   }
 
   element.append(root);
-  const stops = [left.subscribe(schedule), right.subscribe(schedule)];
+  const stops = [left.subscribe(schedule), right.subscribe(schedule), watchTheme(schedule)];
   const sizes = new ResizeObserver(schedule);
   sizes.observe(grid.element);
   schedule();

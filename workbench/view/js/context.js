@@ -3,26 +3,18 @@
 import { imageName, isControl, nameOf } from "./naming.js";
 import { shadeOf } from "./shade.js";
 import { NOT_CAPTURED } from "./store.js";
-
-/** Dark or light, as the page has it: a class, Jupyter's attribute, or the system. */
-function themeOf(root) {
-  if (root.closest(".dark")) return "dark";
-  const jupyter = document.body.dataset.jpThemeLight;
-  if (jupyter) return jupyter === "false" ? "dark" : "light";
-  if (window.gradio_config) return "light"; // Gradio says dark with the class
-  return window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-}
+import { themeOf } from "./theme.js";
 
 const INKS = ["surface", "raised", "ink", "soft", "line", "accent", "hatch"];
 
 /** The view that parts are given. `schedule` asks for a frame, `report(source)` tells the host what was chosen. */
-export function createContext(store, root, { schedule, report, asks, differs, name }) {
+export function createContext(store, root, { schedule, report, asks, differs, name, beside }) {
   const state = {
     hover: -1, selected: -1, layer: -1, expert: -1, attentionLayer: -1, attentionHead: -1, paint: null, strength: 0.65,
     overlay: "gaze", overview: "words", counted: "all", mode: null, shade: "none",
   };
   let newestOf = { run: null, n: -1, token: -1 };
-  let margins = { run: null, n: 0, most: 0 };
+  const margins = new Map(); // of each store: the largest so far, and of how many words
   let theme = "light";
   let inks = null;
   let shade; // of this frame; undefined until somebody asks
@@ -39,8 +31,23 @@ export function createContext(store, root, { schedule, report, asks, differs, na
     return newestOf.token;
   }
 
+  function largestMargin(one) {
+    let found = margins.get(one);
+    if (found?.run !== one.run) margins.set(one, found = { run: one.run, n: 0, most: 0 });
+    for (let i = Math.max(found.n - 1, 0); i < one.n; i++) {
+      for (let m = 0; m < one.layers.length; m++) {
+        const margin = one.margin(i, m);
+        if (margin > found.most) found.most = margin;
+      }
+    }
+    found.n = one.n;
+    return found.most;
+  }
+
   const view = {
     store, root, state, asks, differs, schedule,
+    /** What is shaded on one scale: this trace, and the one beside it. */
+    stores: beside ? [store, beside] : [store],
     id: `tv-${Math.random().toString(36).slice(2)}`,
     /** What a part is called: of two views on one page each says whose it is. */
     label: (text) => (name ? `${text} of ${name}` : text),
@@ -64,17 +71,7 @@ export function createContext(store, root, { schedule, report, asks, differs, na
     },
 
     /** The largest margin so far: where the ramp for margins ends. */
-    highestMargin() {
-      if (margins.run !== store.run) margins = { run: store.run, n: 0, most: 0 };
-      for (let i = Math.max(margins.n - 1, 0); i < store.n; i++) {
-        for (let m = 0; m < store.layers.length; m++) {
-          const margin = store.margin(i, m);
-          if (margin > margins.most) margins.most = margin;
-        }
-      }
-      margins.n = store.n;
-      return margins.most || 1;
-    },
+    highestMargin: () => Math.max(...view.stores.map(largestMargin)) || 1,
 
     titleOf(token) {
       const whole = view.words.wholePicture(token);

@@ -2,6 +2,7 @@
 
 import { choices, h, KEYS } from "./elements.js";
 import { createField, Draft } from "./message.js";
+import { followTheme } from "./theme.js";
 import { createTray } from "./tray.js";
 
 const FACTORS = { min: -3, max: 3, step: 0.25 }; // powers of two: as far down as up
@@ -122,7 +123,9 @@ function render({ model, el }, draft) {
   const told = ["_busy", "_progress", "_notice", "_status"].map((name) => `change:${name}`);
   for (const name of told) model.on(name, state);
   state();
+  const unfollow = followTheme(root);
   return () => {
+    unfollow();
     for (const name of told) model.off(name, state);
     settings.destroy();
     message.destroy();

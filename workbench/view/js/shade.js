@@ -34,7 +34,8 @@ export function placeOf(view) {
 function ofPlace(view, place) {
   const { store } = view;
   const share = looksOf(store, place);
-  const most = Math.max(1e-9, ...share.values());
+  const there = view.stores.filter((one) => (place.patch < 0 ? one.images[place.image] : one.patchOf.get(place.patch)));
+  const most = Math.max(1e-9, ...there.flatMap((one) => [...looksOf(one, place).values()]));
   const what = place.patch < 0 ? imageName(store, place.image) : "the chosen square";
   return {
     key: `${Object.values(place).join()} ${share.size} ${most}`,
@@ -43,6 +44,11 @@ function ofPlace(view, place) {
     says: percent, low: "0 %", high: percent(most),
     name: `attention to ${what}, layer ${place.layer}`,
   };
+}
+
+function surpriseOf(store, i) {
+  const logprob = store.logprob.data[i];
+  return Number.isFinite(logprob) && store.generated(i) ? -logprob : null;
 }
 
 const graded = (view, value, most, more) => ({
@@ -74,10 +80,11 @@ export function shadeOf(view) {
         low: "0", high: most.toFixed(1) });
     }
     case "surprise": {
-      const value = (i) => { const v = store.logprob.data[i]; return Number.isFinite(v) && store.generated(i) ? -v : null; };
       let most = 0.01;
-      for (let i = 0; i < store.n; i++) most = Math.max(most, Math.min(value(i) ?? 0, TALLEST));
-      return graded(view, value, most, {
+      for (const one of view.stores) {
+        for (let i = 0; i < one.n; i++) most = Math.max(most, Math.min(surpriseOf(one, i) ?? 0, TALLEST));
+      }
+      return graded(view, (i) => surpriseOf(store, i), most, {
         key: `${most}`, name: "surprise, -log p in nats", says: (v) => v.toFixed(2), low: "0", high: most.toFixed(1) });
     }
     default: return null;

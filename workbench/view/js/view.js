@@ -11,6 +11,7 @@ import { createPictures } from "./pictures.js";
 import { createAsker } from "./receiver.js";
 import { placeOf } from "./shade.js";
 import { NOT_CAPTURED, TraceStore } from "./store.js";
+import { watchTheme } from "./theme.js";
 import { createWords } from "./words.js";
 
 const HIDDEN_PATIENCE = 300; // ms until a hidden view looks whether it is shown
@@ -19,7 +20,7 @@ const FEW = 8; // layers that are read out one by one
 /** What hosts call what a person chose, and what it is called here. */
 const NAMES = {
   selected: "selected", selected_layer: "layer", selected_expert: "expert",
-  attention_layer: "attentionLayer", attention_head: "attentionHead",
+  attention_layer: "attentionLayer", attention_head: "attentionHead", shade: "shade",
 };
 const oneHead = (head) => (Array.isArray(head) ? -1 : head); // hosts know one head, or the mean
 
@@ -32,8 +33,9 @@ const oneHead = (head) => (Array.isArray(head) ? -1 : head); // hosts know one h
  * options.requestAttention(question): promise of the `attn` or `looks` message that the question {run, token, layer,
  * head} or {run, want: "looks", image, patch, layer, head, from} asks for, or of nothing if it comes later;
  * options.overview: false leaves the overview out; options.experts: false the table of experts;
- * options.differs(token): a word to mark it with, or undefined; options.name: whose view it is, beside another one.
- * Returns {root, store, set, destroy}; set takes the same names as onChange gives and calls nobody back.
+ * options.differs(token): a word to mark it with, or undefined; options.name: whose view it is, beside another one;
+ * options.beside: the store of that one, whose words are shaded on the same scale.
+ * Returns {root, store, set, destroy}; set takes the same names as onChange gives, and `shade`, and calls nobody back.
  */
 export function createTraceView(element, options = {}) {
   const store = options.store ?? new TraceStore();
@@ -47,8 +49,8 @@ export function createTraceView(element, options = {}) {
 
   const schedule = () => { frame ||= requestAnimationFrame(draw); };
   const asks = Boolean(options.requestAttention);
-  const { differs, name } = options;
-  const view = createContext(store, root, { schedule, report, asks, differs, name });
+  const { differs, name, beside } = options;
+  const view = createContext(store, root, { schedule, report, asks, differs, name, beside });
   const { state } = view;
   const request = (question) => options.requestAttention(question);
   const askMap = createAsker(store, request, schedule);
@@ -155,15 +157,9 @@ export function createTraceView(element, options = {}) {
 
   element.append(root);
   const restyle = () => { restyled = true; schedule(); };
-  const stop = store.subscribe(schedule);
+  const stops = [...view.stores.map((one) => one.subscribe(schedule)), watchTheme(restyle)];
   const sizes = new ResizeObserver(schedule);
   for (const part of [view.overview?.watch, view.pictures.watch]) if (part) sizes.observe(part);
-  const themes = new MutationObserver(restyle);
-  for (const node of [document.documentElement, document.body]) {
-    themes.observe(node, { attributes: true, attributeFilter: ["class", "data-jp-theme-light", "data-jp-theme-name"] });
-  }
-  const system = window.matchMedia("(prefers-color-scheme: dark)");
-  system.addEventListener("change", restyle);
   schedule();
 
   return {
@@ -180,10 +176,8 @@ export function createTraceView(element, options = {}) {
     destroy() {
       cancelAnimationFrame(frame);
       clearTimeout(later);
-      stop();
+      for (const stop of stops) stop();
       sizes.disconnect();
-      themes.disconnect();
-      system.removeEventListener("change", restyle);
       root.remove();
     },
   };

@@ -239,7 +239,9 @@ export function createWords(view) {
     const option = options[optionOf(token)];
     return option && option.image >= 0 && option.first === token ? option : null;
   }
-  const tools = h("div", { class: "tv-tools" }, h("label", {}, h("span", {}, "shaded by"), shading.select), scale);
+  // of two views beside each other their page chooses the shading
+  const tools = h("div", { class: "tv-tools" },
+    view.stores.length > 1 ? null : h("label", {}, h("span", {}, "shaded by"), shading.select), scale);
   const element = h("section", { "aria-label": view.label("Words") },
     h("div", { class: "tv-head" }, h("h2", {}, "Words"), tools), list, legend, menu.element);
   return { element, draw, reveal, wholePicture };
