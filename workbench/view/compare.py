@@ -14,7 +14,7 @@ from workbench.trace import Trace
 from workbench.view.linked import LinkedWidget
 from workbench.view.payload import answer_attention
 from workbench.view.payload_compare import LEFT, RIGHT, compare_messages
-from workbench.view.saved import png_of, shown
+from workbench.view.saved import png_of
 
 NAMES = ("A", "B")
 
@@ -59,7 +59,7 @@ class CompareWidget(LinkedWidget):
     def _repr_mimebundle_(self, **_options: object) -> tuple[dict[str, Any], dict[str, Any]]:
         said = (trace.text.strip() or "(no answer)" for trace in (self.a, self.b))
         text = "\n".join(f"{name}: {answer}" for name, answer in zip(self.names, said, strict=True))
-        return shown(self, text, _stacked(png_of(self.a), png_of(self.b))), {}
+        return self._output(text, _stacked(png_of(self.a), png_of(self.b)))
 
 
 def compare(a: Trace | Reply, b: Trace | Reply, names: Sequence[str] = NAMES) -> CompareWidget:

@@ -10,6 +10,7 @@ import traitlets
 from workbench.trace import Trace
 from workbench.view.module import script, style
 from workbench.view.payload import MEAN_HEAD, attention_info
+from workbench.view.saved import shown
 from workbench.view.selection import Selection, selection_of
 
 NONE_CHOSEN = -1
@@ -45,6 +46,11 @@ class LinkedWidget(anywidget.AnyWidget):
     def trace(self) -> Trace | None:
         """The trace that tokens and layers are numbers of; None before there is one."""
         raise NotImplementedError
+
+    def _output(self, text: str, png: bytes | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """As the output of a cell: the view, text and picture in its place, what Colab asks for beside."""
+        _, hints = super()._repr_mimebundle_()
+        return shown(self, text, png), hints
 
     @traitlets.observe("selected", "selected_layer", "selected_expert", "attention_layer", "attention_head")
     def _choose(self, _change: object = None) -> None:

@@ -13,7 +13,7 @@ import traitlets
 from workbench.trace import Trace
 from workbench.view.linked import NONE_CHOSEN, LinkedWidget
 from workbench.view.payload import Feed, answer_attention, answer_pull, snapshot
-from workbench.view.saved import png_of, shown, text_of
+from workbench.view.saved import png_of, text_of
 
 if TYPE_CHECKING:
     from workbench.run import Run
@@ -99,5 +99,5 @@ class TraceWidget(LinkedWidget):
 
     def _repr_mimebundle_(self, **_options: object) -> tuple[dict[str, Any], dict[str, Any]]:
         if self.trace is None:
-            return shown(self, repr(self)), {}
-        return shown(self, text_of(self.trace), png_of(self.trace)), {}
+            return self._output(repr(self))
+        return self._output(text_of(self.trace), png_of(self.trace))

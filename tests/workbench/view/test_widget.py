@@ -1,8 +1,10 @@
 """The widget through its traits and messages; what it looks like is seen in test_trace_view.py."""
 
 import base64
+import sys
 import threading
 from io import BytesIO
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from PIL import Image
 
 from tests.workbench.view.test_payload import grown_to
 from tests.workbench.view.traces import make_trace
+from workbench.view.compare import CompareWidget
+from workbench.view.saved import VIEW
 from workbench.view.selection import Selection
 from workbench.view.widget import TraceWidget
 
@@ -179,6 +183,19 @@ def test_a_still_picture_stands_in_where_no_kernel_runs():
     assert "application/vnd.jupyter.widget-view+json" in data
     assert data["text/plain"].startswith("The circle in image 1 is red.\n\n(138 tokens, 10 of them written")
     assert Image.open(BytesIO(base64.b64decode(data["image/png"]))).width > 400
+
+
+@pytest.mark.parametrize("kind", [TraceWidget, CompareWidget])
+def test_colab_is_told_where_it_finds_the_script_of_a_widget(monkeypatch, kind):
+    manager = "https://example.org/manager.js"
+    colab = SimpleNamespace(
+        enable_custom_widget_manager=lambda: None, _widgets=SimpleNamespace(_installed_url=manager)
+    )
+    monkeypatch.setitem(sys.modules, "google.colab.output", colab)
+    widget = kind(*[make_trace()] * (1 if kind is TraceWidget else 2))
+    data, hints = widget._repr_mimebundle_()
+    assert hints == {VIEW: {"colab": {"custom_widget_manager": {"url": manager}}}}
+    assert data[VIEW]["model_id"] == widget.model_id
 
 
 def test_a_question_for_attention_is_answered():
