@@ -242,10 +242,16 @@ def test_another_checkpoint_is_named_and_its_licence_with_it():
     words = header("<Scout>")
     assert "&lt;Scout&gt;" in words and "Built with Llama" in words and "teaching" not in words
     assert "Llama 4 Community License, Copyright © Meta Platforms, Inc. All Rights Reserved." in words
+    assert "guard" not in words and "The guard <b>&lt;one&gt;</b> judges" in header("demo", "<one>")
 
 
 @pytest.mark.parametrize(
-    ("option", "named"), [("--model=no/such/folder", "no/such/folder"), ("--port=0", "--port")]
+    ("option", "named"),
+    [
+        ("--model=no/such/folder", "no/such/folder"),
+        ("--port=0", "--port"),
+        ("--guard=http://localhost:1/v1", "--guard-fails is not given"),
+    ],
 )
 def test_what_cannot_start_says_so_in_a_sentence(monkeypatch, capsys, option, named):
     monkeypatch.setattr("sys.argv", ["chat", option])

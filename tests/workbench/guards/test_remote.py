@@ -23,7 +23,7 @@ def guard(server, request):
     for name, value in vars(GuardModel()).items():
         if name != "url":
             setattr(server, name, value)
-    opened = RemoteGuard(server.url, "a guard", request.param, key="secret", seconds=5)
+    opened = RemoteGuard(server.url, "a guard", request.param, key="secret", seconds=60)
     yield opened
     opened.close()
 
@@ -161,7 +161,7 @@ def test_pictures_are_judged_where_the_guard_can_see_them(guard):
 
 
 def test_a_picture_that_cannot_be_read_is_not_judged(server):
-    guard = RemoteGuard(server.url, "a guard")
+    guard = RemoteGuard(server.url, "a guard", seconds=60)
     for value in ("data:image/png;base64,AAAA", 7):
         with pytest.raises(GuardError, match="cannot be shown"):
             guard.judge_input([{"role": "user", "content": [{"type": "image", "image": value}]}])
