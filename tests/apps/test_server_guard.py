@@ -211,7 +211,7 @@ def test_nothing_reaches_the_client_before_it_was_judged(session, model, answer)
         until(lambda: len(model.asked) == 2, 120)  # the question, and the first window
         until(
             lambda: metric(url, "workbench_running_answers") == 0, 120
-        )  # all of the answer has been written
+        )  # all of it has been written
         assert shown() == ""
         free.set()
         reader.join(60)
