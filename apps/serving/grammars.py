@@ -118,9 +118,14 @@ class Grammars:
     def _json(self, schema: dict, param: str) -> str:
         """A schema inside a grammar, if it can be kept."""
         schema = schema | {"x-guidance": BETWEEN}
-        grammar = LLMatcher.grammar_from_json_schema(schema)
-        if found := LLMatcher.validate_grammar(grammar, self._vocabulary_tree):
-            said = f"this schema cannot be kept: {found.strip()}"
+        try:
+            found = LLMatcher.validate_grammar(
+                LLMatcher.grammar_from_json_schema(schema), self._vocabulary_tree
+            )
+        except ValueError as error:  # half a character, or a number of hundreds of digits
+            found = str(error)
+        if found:
+            said = f"this schema cannot be kept: {found.strip()[:500]}"
             raise APIError(400, said, param, "unsupported_schema")
         return f"%json {json.dumps(schema)}"
 

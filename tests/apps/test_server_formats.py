@@ -45,7 +45,7 @@ def url(session):
 
 @pytest.fixture(scope="module")
 def client(url):
-    with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as opened:
+    with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120) as opened:
         yield opened
 
 
@@ -104,7 +104,7 @@ def test_neighbours_in_the_batch_are_not_held_to_it(url, client):
     alone = [ask(client, **plain).choices[0].message.content, ask(client, response_format=of(SCHEMA))]
 
     async def together() -> list[str]:
-        async with AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as opened:
+        async with AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120) as opened:
             asked = [ask(opened, **plain), ask(opened, response_format=of(SCHEMA)), ask(opened, **plain)]
             return [answer.choices[0].message.content for answer in await asyncio.gather(*asked)]
 

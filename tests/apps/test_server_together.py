@@ -53,7 +53,7 @@ async def one(client: AsyncOpenAI, asked: dict) -> tuple[str, object]:
 
 def test_eight_clients_at_once_get_the_answers_that_each_gets_alone(url):
     async def both() -> tuple[list, list]:
-        async with AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+        async with AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120) as client:
             alone = [await one(client, asked) for asked in questions()]
             together = await asyncio.gather(*(one(client, asked) for asked in questions()))
         return alone, list(together)
@@ -116,7 +116,7 @@ def test_a_client_that_does_not_read_holds_nobody_up(url):
         head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         lazy.sendall(f"{head}Content-Length: {len(ask)}\r\n\r\n".encode() + ask)
         until(lambda: httpx.get(f"{url}/health").json()["running"] == 1)
-        with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+        with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120) as client:
             answer = client.chat.completions.create(model="demo", messages=QUESTION, max_tokens=3)
         assert answer.usage.completion_tokens == 3
     until(lambda: httpx.get(f"{url}/health").json()["running"] == 0)
@@ -145,7 +145,7 @@ def test_an_error_inside_the_model_reaches_its_clients_and_the_server_goes_on(se
     def broken(value):
         raise RuntimeError("a secret of the machine")
 
-    with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+    with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120) as client:
         ask = {"model": "demo", "messages": QUESTION, "max_tokens": 5}
         with replaced(session.llama.hook_points["blocks.0.hook_resid_pre"], broken):
             with pytest.raises(APIStatusError) as whole:
@@ -162,7 +162,8 @@ def test_an_error_inside_the_model_reaches_its_clients_and_the_server_goes_on(se
 def alive() -> int:
     """Objects of requests that the process still holds."""
     gc.collect()
-    return sum(isinstance(one, Job | Row | Form | Observed) for one in gc.get_objects())
+    # by type(): some objects of other libraries warn when they are asked for their __class__
+    return sum(issubclass(type(one), (Job, Row, Form, Observed)) for one in gc.get_objects())
 
 
 def test_requests_that_are_over_leave_nothing_in_memory(url):

@@ -34,7 +34,10 @@ GIVEN = {"city": "Paris", "days": 2}
 
 @pytest.fixture(scope="module")
 def client(session):
-    with running(session) as url, OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as opened:
+    with (
+        running(session) as url,
+        OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120) as opened,
+    ):
         yield opened
 
 
