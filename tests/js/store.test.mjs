@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { TraceStore, createReceiver } from "../../workbench/view/js/index.js";
 import { modesOf } from "../../workbench/view/js/map.js";
 import { routingOf } from "../../workbench/view/js/naming.js";
+import { shadesOf } from "../../workbench/view/js/shade.js";
 import { append, reset } from "./messages.mjs";
 
 const end = (n, run = "a") => ({ op: "end", run, n });
@@ -32,7 +33,7 @@ test("gates that nobody told are not zero", () => {
   assert.ok(Number.isNaN(store.gate(5, 1)));
   assert.equal(routingOf(store, 5, 1), "Expert 6");
   assert.equal(routingOf(storeWith(reset(), append(0, 6)), 5, 1), "Expert 6, gate 0.70");
-  assert.ok(!modesOf(store).some(([key]) => key === "gate"));
+  assert.ok(![...modesOf(store), ...shadesOf(store)].some(([key]) => key === "gate"));
   assert.equal(store.noAttention, "vLLM tells none");
 });
 

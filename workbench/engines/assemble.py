@@ -66,7 +66,8 @@ def assembled(source: Source, question: Question, answer: Answer, absent: str = 
         image_sizes=np.array([image.size for image in question.images]).reshape(-1, 2),
     )  # fmt: skip
     likely = _likelihoods(answer)
-    provenance = bare.provenance | _provenance(source, ids, rows[:count], absent, likely)
+    provenance = bare.provenance | _provenance(source, rows[:count], absent, likely)
+    provenance["token_ids"] = _ids_said(name, answer, ids)
     provenance |= dict.fromkeys((one.name for one in fields(Spans)), f"{DERIVED} ({spans_said})")
     return replace(
         bare, **likely, provenance=provenance, images=[reduced(image) for image in question.images],
@@ -114,6 +115,14 @@ def _rows(config: TextConfig, answer: Answer, prompt: int, new: int) -> np.ndarr
     return of_moe_layers(placed(sent, prompt + new, prompt), layers)
 
 
+def _ids_said(name: str, answer: Answer, ids: list[int | None]) -> str:
+    if None in ids:
+        return f"{DERIVED} (counted: {name} told none)"
+    if answer.prompt_ids is None:
+        return f"{DERIVED} (the messages as the checkpoint at hand cuts them, which {name} counts alike)"
+    return f"{REAL} ({name})"
+
+
 def _texts(source: Source, ids: list[int | None], answer: Answer) -> list[str]:
     """Display texts [T]: the tokenizer's; else the engine's own; else the id."""
     words: list[str | None] = [None] * len(ids)
@@ -145,7 +154,7 @@ def _likelihoods(answer: Answer) -> dict[str, np.ndarray]:
 
 
 def _provenance(
-    source: Source, ids: list[int | None], prompt: np.ndarray, absent: str, likely: dict[str, np.ndarray]
+    source: Source, prompt: np.ndarray, absent: str, likely: dict[str, np.ndarray]
 ) -> dict[str, str]:
     """Of what differs from a bare trace."""
     name, alone = source.dialect.name, f"{MISSING} ({source.dialect.alone or absent})"
@@ -155,7 +164,6 @@ def _provenance(
     real = f"{REAL} (routed_experts of {name}{untold})"
     made["routed_experts"] = f"{MISSING} ({absent})" if absent else real
     made["moe_layers"] = f"{DERIVED} ({source.config_said})"
-    made["token_ids"] = f"{DERIVED} (counted: {name} told none)" if None in ids else f"{REAL} ({name})"
     for one in ("logprobs", "topk_ids", "topk_logprobs"):
         made[one] = f"{REAL} ({name})" if one in likely else f"{MISSING} ({name} told none for each token)"
     return made

@@ -54,7 +54,7 @@ class Wire:
         address = _address(url)
         # a password in the address is used and never shown
         self.url = str(address.copy_with(userinfo=b"")).rstrip("/")
-        if not timeout > 0:
+        if not isinstance(timeout, int | float) or not timeout > 0:
             raise ValueError(f"timeout is {timeout}; expected seconds, more than 0")
         if api_key is not None and not (api_key.isascii() and api_key.isprintable() and api_key):
             raise ValueError("api_key is empty or has characters that no header can carry")

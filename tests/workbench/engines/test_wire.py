@@ -103,6 +103,7 @@ def test_a_url_a_key_a_model_or_a_checkpoint_that_cannot_be_is_refused(tmp_path)
     for arguments, said in (
         ({"api_key": "a\nb"}, "characters that no header can carry"),
         ({"timeout": 0}, "timeout is 0; expected seconds, more than 0"),
+        ({"timeout": None}, "timeout is None; expected seconds"),
         ({"engine": "llama.cpp"}, "expected 'vllm', 'sglang', 'moe-workbench' or None"),
         ({"checkpoint": tmp_path / "no"}, "expected a folder, a config.json, 'demo', 'maverick' or 'scout'"),
     ):

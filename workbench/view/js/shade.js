@@ -13,7 +13,8 @@ export function shadesOf(store) {
   if (!store.n) return [["none", "nothing"]];
   return [
     ["none", "nothing"],
-    ...(store.layers.length ? [["expert", "expert"], ["gate", "gate"]] : []),
+    ...(store.layers.length ? [["expert", "expert"]] : []),
+    ...(store.layers.length && store.gated ? [["gate", "gate"]] : []),
     ...(store.margins ? [["margin", "margin of the choice"]] : []),
     ["surprise", "surprise"],
     ...(store.attentionInfo
