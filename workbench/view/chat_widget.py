@@ -6,7 +6,6 @@ their own, so clicks are heard while they grow, and other cells can run.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 
@@ -16,12 +15,14 @@ from IPython.display import display
 
 from model import SamplingParams
 from workbench.run import Messages, Reply, Run
+from workbench.sentences import sentence
 from workbench.session import Asked, Session, conversation
 from workbench.trace import Trace
 from workbench.view.module import script
-from workbench.view.panel import Heard, Panel, Picture, sentence
+from workbench.view.panel import Heard, Panel, Picture
 from workbench.view.saved import Afterimage, png_of, shown
 from workbench.view.widget import SECONDS_BETWEEN_UPDATES, TraceWidget
+from workbench.view.work import Work
 
 # why an answer ended, where that is worth a word
 ENDINGS = {"length": "(the longest answer that was allowed)", "cancelled": "(stopped)"}
@@ -79,11 +80,8 @@ class ChatWidget(ipywidgets.VBox):
         self.view = TraceWidget(None)
         self._panel = ChatPanel(self._hear)
         self._afterimage = Afterimage()
-        self._lock = threading.Lock()
-        self._stopped = threading.Event()
+        self._work = Work("an answer is being written")
         self._run: Run | None = None
-        self._thread: threading.Thread | None = None
-        self._error: Exception | None = None
         super().__init__([self._panel, self.view])
 
     def __repr__(self) -> str:
@@ -98,7 +96,7 @@ class ChatWidget(ipywidgets.VBox):
     @property
     def busy(self) -> bool:
         """Whether an answer is being written."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._work.busy
 
     def ask(self, text: str, images: Sequence[object] = ()) -> None:
         """Send a question, as if it were typed, with the pictures added so far and these; returns at once.
@@ -111,16 +109,10 @@ class ChatWidget(ipywidgets.VBox):
         """
         for image in images:
             self._panel.add(image)
-        with self._lock:
-            if self.busy:
-                raise ValueError("an answer is being written; stop it first")
-            if not text.strip():
-                about = "a question about the pictures, too" if self._panel.images else "a question first"
-                raise ValueError(f"write {about}")
-            self._stopped.clear()
-            self._run = None
-            self._thread = threading.Thread(target=self._answer, args=(text.strip(),), daemon=True)
-            self._thread.start()
+        if not text.strip():
+            about = "a question about the pictures, too" if self._panel.images else "a question first"
+            raise ValueError(f"write {about}")
+        self._work.begin(self._answer, text.strip())
 
     def wait(self) -> Reply | None:
         """Wait for the answer that is being written; a keyboard interrupt stops it.
@@ -128,19 +120,12 @@ class ChatWidget(ipywidgets.VBox):
         Raises:
             Exception: what kept the last question from being answered.
         """
-        try:
-            while self.busy:
-                self._thread.join(0.2)  # woken at times, so that a keyboard interrupt is noticed
-        except KeyboardInterrupt:
-            self.stop()
-            raise
-        if self._error is not None:
-            raise self._error
+        self._work.wait(self.stop)
         return self.reply
 
     def stop(self) -> None:
         """Stop the answer that is being written before its next token; what there is of it stays."""
-        self._stopped.set()
+        self._work.stopped.set()
         if (run := self._run) is not None:
             run.cancel()
 
@@ -150,9 +135,7 @@ class ChatWidget(ipywidgets.VBox):
         Raises:
             ValueError: an answer is being written.
         """
-        with self._lock:
-            if self.busy:
-                raise ValueError("an answer is being written; stop it first")
+        with self._work.idle():
             self.messages, self.reply = [], None
             self._panel._turns, self._panel._status = [], ""
             self._panel.number_from(0)
@@ -174,7 +157,7 @@ class ChatWidget(ipywidgets.VBox):
 
     def _answer(self, text: str) -> None:
         """Runs in a thread of its own: only the engine's thread runs the model."""
-        panel, self._error = self._panel, None
+        panel, self._run = self._panel, None
         panel._busy, panel._notice, panel._status = True, "", "Reading …"
         try:
             pictures = panel.take()
@@ -199,7 +182,7 @@ class ChatWidget(ipywidgets.VBox):
         except (ValueError, RuntimeError) as error:
             self._panel.put_back(pictures)
             return self._refuse(error)
-        if self._stopped.is_set():  # before there was anything to cancel
+        if self._work.stopped.is_set():  # before there was anything to cancel
             run.cancel()
         return run
 
@@ -219,7 +202,7 @@ class ChatWidget(ipywidgets.VBox):
         self._afterimage.renew(self._as_text(), png_of(reply.trace))
 
     def _refuse(self, error: Exception, before: str = "") -> None:
-        self._error = error
+        self._work.error = error
         self._panel._notice, self._panel._status = before + sentence(error), ""
 
     def _as_text(self) -> str:

@@ -5,7 +5,6 @@ What is measured, and the other experts it is measured against, are those of `wo
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 
 import ipywidgets
@@ -15,16 +14,18 @@ from IPython.display import display
 
 from model import SamplingParams
 from workbench.edits import Edit
-from workbench.interventions import Comparison, ForceExpert, ScaleExpert, SilenceExpert, ab
+from workbench.interventions import Comparison, ab, expert_edit
 from workbench.interventions.compare import DRAWS
 from workbench.interventions.tokens import WORDS
 from workbench.layout import NOT_CAPTURED
+from workbench.sentences import sentence
 from workbench.session import Session
 from workbench.trace import Trace
 from workbench.view.compare import CompareWidget
 from workbench.view.module import script
-from workbench.view.panel import Heard, Panel, sentence
+from workbench.view.panel import Heard, Panel
 from workbench.view.saved import Afterimage, shown
+from workbench.view.work import Work
 
 
 class Stopped(RuntimeError):
@@ -66,12 +67,8 @@ class LabPanel(Panel):
     @property
     def edit(self) -> Edit:
         """What B changes, as it is set now."""
-        at = {"layers": self.layer, "expert": self.expert, "tokens": self.tokens}
-        if self.action == "silence":
-            return SilenceExpert(**at, instead=self.instead)
-        if self.action == "scale":
-            return ScaleExpert(**at, factor=self.factor)
-        return ForceExpert(**at, gate=self.gate if self.gate_from == "fixed" else self.gate_from)
+        gate = self.gate if self.gate_from == "fixed" else self.gate_from
+        return expert_edit(self.action, self.layer, self.expert, self.tokens, self.instead, gate, self.factor)
 
 
 class ExpertLab(ipywidgets.VBox):
@@ -108,9 +105,7 @@ class ExpertLab(ipywidgets.VBox):
         for image in images:
             self.controls.add(image)
         self._afterimage = Afterimage()
-        self._lock, self._stopped = threading.Lock(), threading.Event()
-        self._thread: threading.Thread | None = None
-        self._error: Exception | None = None
+        self._work = Work("an experiment runs already")
         super().__init__([self.controls])
 
     def __repr__(self) -> str:
@@ -119,7 +114,7 @@ class ExpertLab(ipywidgets.VBox):
     @property
     def busy(self) -> bool:
         """Whether an experiment runs."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._work.busy
 
     def run(self) -> None:
         """Begin an experiment with the settings as they are; returns at once.
@@ -127,14 +122,9 @@ class ExpertLab(ipywidgets.VBox):
         Raises:
             ValueError: there is no question, or an experiment runs already.
         """
-        with self._lock:
-            if self.busy:
-                raise ValueError("an experiment runs already; stop it first")
-            if not self.controls.question.strip():
-                raise ValueError("write a question first")
-            self._stopped.clear()
-            self._thread = threading.Thread(target=self._try, args=(self.controls.edit,), daemon=True)
-            self._thread.start()
+        if not self.controls.question.strip():
+            raise ValueError("write a question first")
+        self._work.begin(self._try, self.controls.edit)
 
     def wait(self) -> Comparison | None:
         """Wait for the experiment that runs; a keyboard interrupt stops it.
@@ -142,19 +132,12 @@ class ExpertLab(ipywidgets.VBox):
         Raises:
             Stopped: it was stopped. EditError, ValueError: why the last experiment failed.
         """
-        try:
-            while self.busy:
-                self._thread.join(0.2)  # woken at times, so that a keyboard interrupt is noticed
-        except KeyboardInterrupt:
-            self.stop()
-            raise
-        if self._error is not None:
-            raise self._error
+        self._work.wait(self.stop)
         return self.comparison
 
     def stop(self) -> None:
         """Stop the experiment after the token or the pass that is under way."""
-        self._stopped.set()
+        self._work.stopped.set()
 
     def close(self) -> None:
         """Stop, and take the bench from every page."""
@@ -172,7 +155,7 @@ class ExpertLab(ipywidgets.VBox):
 
     def _try(self, edit: Edit) -> None:
         """Runs in a thread of its own; the model is only run in the engine's turn."""
-        panel, self._error = self.controls, None
+        panel = self.controls
         panel._busy, panel._progress, panel._notice = True, 0.0, ""
         try:
             question, images = panel.question.strip(), panel.images
@@ -184,14 +167,14 @@ class ExpertLab(ipywidgets.VBox):
             panel._status = f"Done: {edit!r}"
         # an edit that does nothing, a conversation that is too long; whatever it is, the person is told
         except (ValueError, RuntimeError) as error:
-            self._error = error
+            self._work.error = error
             panel._status = ""
             panel._notice = "Stopped." if isinstance(error, Stopped) else sentence(error)
         finally:
             panel._busy = False
 
     def _tell(self, what: str, done: int, steps: int) -> None:
-        if self._stopped.is_set():
+        if self._work.stopped.is_set():
             raise Stopped("the experiment was stopped")
         self.controls._progress = done / steps
         self.controls._status = f"{what} ({done + 1} of {steps})"
