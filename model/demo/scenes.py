@@ -13,7 +13,7 @@ The same arguments give the same pixels. Sizes, aspect ratios, backgrounds (plai
 noise, outlines, rotation, overlap, softness of edges and shade of each colour vary; things reach out to the
 borders and lie wholly inside the picture. In training some things have a shape or a colour without a name:
 who has seen blue things of any form knows blue itself, and not only blue circles and blue squares. The digits
-are scikit-learn's (8 x 8 pixels, 1,797 of them): only to draw one must scikit-learn be installed.
+are scikit-learn's (8 x 8 pixels, 1,797 of them): where it is not installed, pictures drawn freely have none.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 from PIL import Image
@@ -103,23 +104,29 @@ def draw_scene(
 ) -> Scene:
     """Draw one picture.
 
+    A scene of these named things, in this order (a later one lies on top), and where each of them is::
+
+        scene = draw_scene(seed=7, content=[("circle", "red"), ("star", "blue"), ("3", "black")])
+        [(thing.shape, thing.box) for thing in scene.things]
+
     Args:
         seed: an integer or several (numpy's SeedSequence mixes them).
         size: (width, height) in pixels, both at least 32; drawn when left out.
-        content: one to eight pairs of (shape or digit, colour), None for a shape or colour without a name;
-            one to four are drawn when left out.
+        content: one to eight pairs of a shape of SHAPES or a digit "0" to "9", and a colour of COLOURS; None
+            for a shape or colour without a name. One to four are drawn when left out, now and then a digit
+            among them where scikit-learn is installed.
         split: "train" or "test": which handwriting, and whether HELD_OUT_PAIRS may be drawn.
         written: the number of that split's handwriting of the digit; drawn when left out.
 
     Raises:
         ValueError: an unknown shape, colour or split, too small a size, or no room for so many things.
         IndexError: the split has no handwriting `written` of that digit.
-        ImportError: a digit is to be drawn and scikit-learn is not installed.
+        ImportError: `content` names a digit and scikit-learn is not installed; says how to install it.
     """
     _check(size, content, split)
     rng = np.random.default_rng(seed)
     width, height = _draw_size(rng) if size is None else size
-    content = draw_content(rng, split) if content is None else tuple(content)
+    content = _draw_drawable(rng, split) if content is None else tuple(content)
     shades = [draw_shade(rng, colour) for _, colour in content]
     image = draw_background(rng, width, height, shades)
     soft, outlined = rng.random() < 0.6, rng.random() < 0.2
@@ -183,6 +190,14 @@ def without_names(rng: np.random.Generator, content: Sequence[Pair]) -> tuple[Pa
         )
         for shape, colour in content
     )
+
+
+def _draw_drawable(rng: np.random.Generator, split: str) -> tuple[Pair, ...]:
+    """The first content that needs nothing that is not installed."""
+    content = draw_content(rng, split)
+    while any(shape in DIGITS for shape, _ in content) and find_spec("sklearn") is None:
+        content = draw_content(rng, split)
+    return content
 
 
 def draw_content(rng: np.random.Generator, split: str) -> tuple[Pair, ...]:

@@ -1,6 +1,9 @@
 """Pictures are what they say: boxes, masks, colours, splits, the same for the same seed."""
 
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +14,8 @@ from model.demo.outlines import SHAPES
 from model.demo.scenes import BIG, DIGITS, HELD_OUT_PAIRS, SMALL, draw_content, draw_scene
 from model.demo.shape import IMAGES
 from model.images import tile_image
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +197,24 @@ def test_a_drawn_colour_lies_nearest_to_the_anchors_of_its_own_name(scenes):
 def test_what_cannot_be_drawn_is_refused_with_the_reason(given, expected):
     with pytest.raises(ValueError, match=expected):
         draw_scene(0, **given)
+
+
+def test_without_scikit_learn_pictures_have_no_digits_and_a_named_digit_says_what_to_install():
+    # a process of its own: this one has read the digits
+    told = """
+import sys
+sys.modules["sklearn"] = None
+from model.demo.scenes import draw_scene
+print({thing.digit for seed in range(30) for thing in draw_scene((1, seed)).things})
+draw_scene(0, content=[("3", "black")])
+"""
+    command = [sys.executable, "-c", told]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert said.stdout == "{-1}\n"
+    assert said.stderr.rstrip().endswith(
+        "ImportError: handwritten digits come from scikit-learn: pip install scikit-learn"
+    )
+    assert any(thing.digit >= 0 for seed in range(30) for thing in draw_scene((1, seed)).things)
 
 
 def test_the_picture_is_plain_rgb():
