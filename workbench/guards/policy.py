@@ -45,7 +45,7 @@ class Finding:
         if self.result == "safe":
             return ""
         if self.result == "unjudged":
-            end = "it is not shown" if self.stage == "output" else "it is not answered"
+            end = "it ends here" if self.stage == "output" else "it is not answered"
             told = f"; {end}" if self.stopped else ""
             return f"The guard could not judge this {what}{told}."
         if not self.stopped:
