@@ -54,7 +54,7 @@ globalThis.traceView.then(({view, css}) => {
   let shown = null;
   const show = () => {
     shown?.destroy();
-    const message = props.value && JSON.parse(props.value);
+    const message = props.value ? JSON.parse(props.value) : null;
     shown = message && view.createCompareView(host, {...view.readComparison(message), css});
   };
   watch('value', show);

@@ -90,8 +90,7 @@ def touching(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
 def check_tokens(tokens: Tokens, inputs: Inputs, context: int) -> None:
     """Raise EditError if these tokens cannot be there; those of an answer come later."""
     if isinstance(tokens, str):
-        if tokens not in WORDS:
-            raise EditError(f"tokens is {tokens!r}; expected {', '.join(WORDS)}, positions or a function")
+        _check_word(tokens)
     elif isinstance(tokens, ImagePatches):
         tokens.mask(inputs.spans)
     elif callable(tokens):
@@ -105,6 +104,11 @@ def check_tokens(tokens: Tokens, inputs: Inputs, context: int) -> None:
                 f"tokens reach from {places.min()} to {places.max()}; expected positions from 0 to below "
                 f"{context}; the prompt's last is {len(inputs.token_ids) - 1}"
             )
+
+
+def _check_word(tokens: str) -> None:
+    if tokens not in WORDS:
+        raise EditError(f"tokens is {tokens!r}; expected {', '.join(WORDS)}, positions or a function")
 
 
 def positions(tokens: int | Sequence[int] | np.ndarray) -> np.ndarray:
@@ -123,10 +127,11 @@ def mask_of(tokens: Tokens, inputs: Inputs, length: int) -> np.ndarray:
     """Bool [length]: which of the first `length` tokens, prompt and answer, are meant.
 
     Raises:
-        EditError: a function of the spans does not give one bool for each token.
+        EditError: a word that means nothing, or a function of the spans that does not give one bool a token.
     """
     prompt, place = len(inputs.token_ids), np.arange(length)
     if isinstance(tokens, str):
+        _check_word(tokens)
         first = {ALL: 0, PROMPT: 0, GENERATED: prompt, ANSWERING: prompt - 1}[tokens]
         return (place >= first) & ((place < prompt) | (tokens != PROMPT))
     if not (isinstance(tokens, ImagePatches) or callable(tokens)):
