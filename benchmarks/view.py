@@ -1,52 +1,78 @@
-"""What the view costs: bytes a token on the wire, milliseconds until a word is drawn, frames while panning.
+"""What the view costs: bytes on the wire, an answer that grows by 20 words a second, frames while panning.
 
     python -m benchmarks.view
     python -m benchmarks.view --json now.json --updates 400
 
 A made-up answer of 500 and of 5,000 tokens, 48 layers with 128 experts, in a Chromium without a window and
 without a card. Bytes are those of one update of a running answer (a new word, and the one before with its
-experts, which are known now) and of the whole trace for a page that opens late. Latency is from the arrival
-of an update to the end of the frame in which it was drawn. Frames are counted while the overview is scrolled
-by 40 pixels a frame, then enlarged and made smaller. Nothing here can fail on a slow machine.
+experts, which are known now) and of the whole trace for a page that opens late. The page to mail is opened
+from disk, once with three pictures and as many maps of attention as it may hold.
+
+Updates then come by the clock, whatever the page is doing. Each has the time from when it was due to the end
+of the frame that showed it; it was skipped if that frame showed a later one, too. Frames are timed meanwhile,
+then while the overview is scrolled by 40 pixels a frame, then enlarged and made smaller. Nothing here can
+fail on a slow machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from PIL import Image
 
+from benchmarks.browser import chromium
 from benchmarks.core import machine
-from workbench.trace import Trace
+from workbench.trace import Trace, replace
 from workbench.view.html import to_html
 from workbench.view.module import script, style
 from workbench.view.payload import Feed, Message, snapshot
 
-LAYERS, EXPERTS, PROMPT = 48, 128, 100
-SIZES = (500, 5000)
-RUN = "run"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
-# Milliseconds from an update to the end of the frame that drew it, one after the other.
+LAYERS, EXPERTS, PROMPT = 48, 128, 100
+TILE, SIDE, TILES = 336, 12, 4  # as Llama 4 cuts a square picture of twice that: and a thumbnail of it
+WORDS, LOOKING = 500, (8, 4)  # of the page to mail; layers and heads whose attention it has
+SIZES = (500, 5000)
+RATE = 20  # updates a second
+RUN = "run"
+GOAL = "goal: a page opens within 2 s, at most 10 MiB; no word is skipped, and p95 of a frame is below 50 ms"
+
+# Updates by the clock: milliseconds until each is on the screen, those of every frame, how many were skipped.
 LIVE = """
-async (updates) => {
-  const drawn = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
-  const times = [];
-  for (const message of updates) {
-    await new Promise((wait) => setTimeout(wait, 50));
-    const start = performance.now();
+async ([updates, pause]) => {
+  const root = document.querySelector(".tv");
+  const found = { update: [], live: [], skipped: 0 };
+  const waiting = [];
+  const start = performance.now();
+  updates.forEach((message, number) => setTimeout(() => {
+    const { from, text } = message.items[0];
+    waiting.push({ n: from + text.length, due: start + number * pause });
     store.apply(message);
-    await drawn();
-    times.push(performance.now() - start);
+  }, number * pause));
+  const look = () => {
+    const shown = Number(root.dataset.n);
+    while (waiting.length && waiting[0].n <= shown) {
+      const { n, due } = waiting.shift();
+      found.update.push(performance.now() - due);
+      if (n < shown) found.skipped += 1;
+    }
+  };
+  let last = null;
+  while (found.update.length < updates.length) {
+    const now = await new Promise(requestAnimationFrame);
+    if (last !== null) found.live.push(now - last);
+    last = now;
+    setTimeout(look); // when the frame is drawn
   }
-  return times;
+  return found;
 }
 """
 
@@ -103,6 +129,45 @@ def trace_of(tokens: int) -> Trace:
     return Trace.of_routing(experts, EXPERTS, weights=gates, tokens=words, prompt=PROMPT)
 
 
+def illustrated(pictures: int) -> Trace:
+    """500 words about noise, every layer's experts, and the attention of 8 layers of 4 heads."""
+    random = np.random.default_rng(0)
+    squares = pictures * (TILES + 1) * SIDE**2
+    image, tile, row, column = np.unravel_index(np.arange(squares), (pictures, TILES + 1, SIDE, SIDE))
+    thumbnail = tile == TILES
+    side = np.where(thumbnail, 2 * TILE, TILE) / SIDE
+    x = np.where(thumbnail, 0, TILE * (tile % 2)) + side * column
+    y = np.where(thumbnail, 0, TILE * (tile // 2)) + side * row
+    columns = {
+        "modality": (np.ones(squares), 0), "is_thumbnail": (thumbnail, False), "image_index": (image, -1),
+        "tile_index": (tile, -1), "patch_row": (row, -1), "patch_col": (column, -1),
+        "patch_box": (np.stack([x, y, x + side, y + side], -1), np.nan),
+    }  # fmt: skip
+    trace = Trace.of_routing(
+        random.integers(0, EXPERTS, (squares + WORDS, LAYERS)),
+        EXPERTS,
+        weights=random.uniform(0, 1, (squares + WORDS, LAYERS)),
+        tokens=["<|patch|>"] * squares + [" word"] * WORDS,
+        prompt=squares,
+        image_sizes=np.full((pictures, 2), 2 * TILE),
+        **{
+            name: np.concatenate([values, np.full((WORDS, *values.shape[1:]), none)])
+            for name, (values, none) in columns.items()
+        },
+    )
+    noise = random.integers(0, 256, (pictures, 2 * TILE, 2 * TILE, 3), np.uint8)
+    rows = random.random((WORDS, *LOOKING, squares + WORDS), np.float32)
+    rows *= np.arange(squares + WORDS) < trace.generated_index[:, None, None, None]
+    return replace(
+        trace,
+        images=[Image.fromarray(pixels) for pixels in noise],
+        attention=(rows / rows.sum(-1, keepdims=True)).astype(np.float16),
+        attention_layers=np.arange(LOOKING[0], dtype=np.int16),
+        attention_heads=np.arange(LOOKING[1], dtype=np.int16),
+        query_index=trace.generated_index - 1,
+    )
+
+
 def updates_of(tokens: int, count: int) -> list[Message]:
     """The messages by which that trace grows by `count` words more."""
     messages = []
@@ -126,19 +191,22 @@ def bytes_of(message: Message) -> int:
     return len(json.dumps(message, separators=(",", ":")).encode())
 
 
-def chromium() -> str:
-    """The browser's path; CHROMIUM names one that is not on the PATH."""
-    names = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
-    program = next((found for name in names if name and (found := shutil.which(name))), None)
-    if program is None:
-        raise SystemExit("No Chromium was found; install it, or name one in the variable CHROMIUM.")
-    return program
+def opened(page: Page, trace: Trace) -> dict[str, float]:
+    """The trace as a page to mail: its size, and how long it takes from disk to the screen."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = to_html(trace, Path(folder) / "trace.html")
+        size = path.stat().st_size
+        page.goto(path.as_uri())
+        page.wait_for_selector(f'.tv[data-n="{len(trace)}"]')
+    return {"bytes of the page": size, "milliseconds to open": page.evaluate("performance.now()")}
 
 
-def measure(tokens: int, updates: int, frames: int) -> dict[str, object]:
-    """All numbers of a trace of that size: bytes, and milliseconds one by one."""
-    from playwright.sync_api import sync_playwright
+def measure(tokens: int, updates: int, frames: int, rate: float = RATE) -> dict[str, object]:
+    """All numbers of a trace of that size: bytes, and milliseconds one by one.
 
+    Raises:
+        NoChromium: there is none.
+    """
     trace = trace_of(tokens)
     growing = updates_of(tokens, updates)
     found: dict[str, object] = {
@@ -146,21 +214,15 @@ def measure(tokens: int, updates: int, frames: int) -> dict[str, object]:
         "bytes an update": int(np.median([bytes_of(message) for message in growing])),
         "bytes a token of the whole": round(bytes_of(snapshot(trace, RUN)) / tokens),
     }
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
-        path = to_html(trace, Path(folder) / "trace.html")
-        found["bytes of the page"] = path.stat().st_size
-        page.goto(path.as_uri())
-        page.wait_for_selector(f'.tv[data-n="{tokens}"]')
-        found["milliseconds to open"] = page.evaluate("performance.now()")
+        found |= opened(page, trace)
         page.goto("about:blank")
         page.evaluate(MOUNT, [script(), style(), snapshot(trace, RUN, done=False)["items"]])
         page.wait_for_selector(f'.tv[data-n="{tokens}"]')
         found["pan"] = page.evaluate(FRAMES, ["pan", frames])
         found["zoom"] = page.evaluate(FRAMES, ["zoom", frames])
-        found["update"] = page.evaluate(LIVE, growing)
-        browser.close()
+        found |= page.evaluate(LIVE, [growing, 1000 / rate])
     return found
 
 
@@ -171,27 +233,35 @@ def _line(found: dict) -> str:
 
     sizes = f"{found['tokens']:>7,}{found['bytes an update']:>10,}{found['bytes a token of the whole']:>9,}"
     opened = f"{found['milliseconds to open'] / 1000:>9.2f} s"
-    return sizes + opened + "".join(f"{spread(name):>17}" for name in ("update", "pan", "zoom"))
+    live = f"{spread('update')}{spread('live'):>17}{found['skipped']:>9}"
+    return sizes + opened + live + "".join(f"{spread(name):>17}" for name in ("pan", "zoom"))
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and write what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--updates", type=int, default=200, help="words that come one by one (%(default)s)")
+    parser.add_argument("--rate", type=float, default=RATE, help="of them a second (%(default)s)")
     parser.add_argument("--frames", type=int, default=200, help="of panning and of zooming (%(default)s)")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="tokens (%(default)s)")
+    parser.add_argument("--pictures", type=int, default=3, help="in a page to mail (%(default)s)")
     parser.add_argument("--json", type=Path, help="write every number there, too")
     chosen = parser.parse_args(arguments)
     told = {"machine": machine(torch.device("cpu"))}
     print(", ".join(f"{name} {value}" for name, value in told["machine"].items()) + "\n")
-    print(f"{LAYERS} layers, {EXPERTS} experts; milliseconds p50 / p95\n")
-    print(
-        f"{'tokens':>7}{'B/update':>12}{'B/token':>10}{'opens in':>11}{'update':>19}{'pan':>17}{'zoom':>17}"
-    )
+    print(f"{LAYERS} layers, {EXPERTS} experts; {chosen.rate:g} updates a second; milliseconds p50 / p95\n")
+    columns = {"tokens": 7, "B/update": 12, "B/token": 10, "opens in": 11, "update": 16, "its frames": 17}
+    columns |= {"skipped": 9, "frames of pan": 17, "of zoom": 17}
+    print("".join(f"{name:>{width}}" for name, width in columns.items()))
     told["sizes"] = []
     for tokens in chosen.sizes:
-        told["sizes"].append(measure(tokens, chosen.updates, chosen.frames))
+        told["sizes"].append(measure(tokens, chosen.updates, chosen.frames, chosen.rate))
         print(_line(told["sizes"][-1]))
+    with chromium() as browser:
+        told["mailed"] = opened(browser.new_page(), illustrated(chosen.pictures))
+    size, milliseconds = told["mailed"].values()
+    print(f"\nto mail, {WORDS} words about {chosen.pictures} pictures: {size / 2**20:.1f} MiB", end="")
+    print(f", opens in {milliseconds / 1000:.2f} s\n{GOAL}")
     if chosen.json:
         chosen.json.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
