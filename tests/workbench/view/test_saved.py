@@ -6,6 +6,8 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from nbconvert import HTMLExporter
+from playwright.sync_api import Page, expect
 
 from workbench.view.saved import VIEW
 
@@ -87,6 +89,19 @@ def test_every_widget_leaves_a_picture_and_a_text(saved: Path, cell: str, said: 
     assert VIEW in last and len(last["image/png"]) > 5000
     assert said in last["text/plain"]
     assert not any(" object at 0x" in output["text/plain"] for output in outputs(saved, cell))
+
+
+def test_a_page_without_a_kernel_shows_the_picture_of_every_widget(saved: Path, page: Page):
+    path = saved.with_suffix(".html")
+    path.write_text(HTMLExporter().from_filename(str(saved))[0], encoding="utf-8")
+    page.goto(path.as_uri(), wait_until="domcontentloaded")
+    pictures = page.locator(".jp-OutputArea img")
+    expect(pictures).to_have_count(4)
+    page.wait_for_function(
+        "[...document.querySelectorAll('.jp-OutputArea img')].every(image => image.naturalWidth > 400)"
+    )
+    assert [picture.is_visible() for picture in pictures.all()] == [True] * 4
+    expect(page.locator(f'script[type="{VIEW}"]')).to_have_count(0)
 
 
 def test_a_widget_that_changes_later_stands_before_its_picture(saved: Path):
