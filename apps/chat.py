@@ -19,14 +19,13 @@ from apps import examples, guarding
 from apps.events import Page
 from apps.formats import NAMES, STORED, Formats, names_of
 from apps.handlers import Desk
+from apps.keeping import SECONDS_A_PICTURE_IS_KEPT
 from apps.launch import PORTS_TRIED, credentials, free_port, launch, private_folder
 from apps.settings import suggested_system_prompt
 from model.quantize import RECIPES
 from workbench.guards import Policy
 
 __all__ = ["PORTS_TRIED", "build", "free_port", "launch", "main"]
-
-SECONDS_A_PICTURE_IS_KEPT = 24 * 3600
 
 
 def build(

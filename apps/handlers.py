@@ -58,7 +58,7 @@ class Desk:
     ) -> None:
         self.formats = session if isinstance(session, Formats) else Formats(session)
         self.session = self.formats.first
-        self.shelf = shelf or Shelf()
+        self.shelf = Shelf() if shelf is None else shelf  # an empty one is as good
         self.guard = guard
         self._folder = folder
         self._conversations: OrderedDict[str, Conversation] = OrderedDict()

@@ -10,7 +10,9 @@ import base64
 import binascii
 import hashlib
 import mimetypes
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ ENDINGS = {
     "image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/gif": ".gif",
     "image/bmp": ".bmp", "image/tiff": ".tiff", "image/avif": ".avif",
 }  # fmt: skip
+SECONDS_A_PICTURE_IS_KEPT = 24 * 3600  # on the disk, of those that came back from a browser
 TOO_LARGE = "(Its pictures were too large to be kept in the browser; show them again to ask about them.)"
 
 Kept = dict[str, Any]
@@ -76,6 +79,7 @@ def restored(value: object, folder: Path) -> tuple[list[Turn], str]:
     """
     if not isinstance(value, dict) or value.get("format") != FORMAT or value.get("version") != 1:
         raise Refusal("What the browser kept is no conversation of this page.")
+    _forget_old(folder)
     told = _texts_and_pictures(value.get("messages"))
     system = ""
     if told and told[0][0] == "system":
@@ -92,6 +96,15 @@ def restored(value: object, folder: Path) -> tuple[list[Turn], str]:
         paths = tuple(_write(url, folder) for url in urls)
         turns.append(Turn(text, paths, answer, note, run_id))
     return turns, system
+
+
+def _forget_old(folder: Path) -> None:
+    """Remove what came back long ago; whoever still asks about it is told to show it again."""
+    for path in folder.glob("*"):
+        # another visitor's page may come back at the same time
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > SECONDS_A_PICTURE_IS_KEPT:
+                path.unlink()
 
 
 def _texts_and_pictures(told: object) -> list[tuple[str, str, list[str]]]:

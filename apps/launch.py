@@ -18,9 +18,7 @@ from apps.routes import routes
 
 LARGEST_UPLOAD = "64mb"  # a trace; pictures have a limit of their own
 PORTS_TRIED = 20
-MOST_DESCRIBED = (
-    64  # visitors for whom Gradio keeps a copy of the page's description; nothing of ours is in it
-)
+MOST_DESCRIBED = 64  # visitors for whom Gradio holds the page's description, which it can make anew
 MOST_THREADS = 96  # each answer that is watched sleeps in one
 
 

@@ -3,6 +3,8 @@
 import base64
 import copy
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,19 @@ def test_the_messages_can_be_asked_again_as_they_are(talk, session):
     told = keeping.kept(talk[:1], "Be brief.")["messages"]
     reply = session.chat(told[:-1], max_tokens=2)
     assert len(reply.trace.images) == 1 and "Be brief." in "".join(reply.trace.tokens)
+
+
+def test_pictures_that_came_back_long_ago_go_from_the_disk(talk, tmp_path):
+    folder = tmp_path / "new"
+    kept = keeping.kept(talk)
+    (first,) = keeping.restored(kept, folder)[0][0].pictures
+    stray = folder / "stray.png"
+    stray.write_bytes(first.read_bytes())
+    long_ago = time.time() - keeping.SECONDS_A_PICTURE_IS_KEPT - 60
+    for path in (first, stray):
+        os.utime(path, (long_ago, long_ago))
+    keeping.restored(kept, folder)
+    assert list(folder.iterdir()) == [first]
 
 
 def test_pictures_too_large_for_a_browser_are_left_out_and_the_question_says_so(talk, tmp_path):

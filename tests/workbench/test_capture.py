@@ -150,6 +150,19 @@ def test_attention_rows_sum_to_one_and_see_nothing_later(trace):
     assert np.array_equal(trace.query_index + 1, trace.generated_index)
 
 
+def test_a_growing_trace_can_be_asked_for_with_its_newest_attention_alone(session):
+    with saying(session.llama, spoken("a longer answer", "<|eot|>")):
+        run = session.start([{"role": "user", "content": [*shown(), {"type": "text", "text": "Seen?"}]}])
+        run.wait()
+    for generated in range(4):
+        whole, last = run.trace(generated), run.trace(generated, newest=1)
+        kept = slice(max(0, generated - 1), None)
+        assert last.query_index.tolist() == whole.query_index[kept].tolist()
+        np.testing.assert_array_equal(last.attention, whole.attention[kept])
+        assert last.tokens == whole.tokens and len(last.query_index) == min(generated, 1)
+        np.testing.assert_array_equal(last.routed_experts, whole.routed_experts)
+
+
 def test_the_budget_chooses_the_layers(session):
     text, layer = session.llama.config.text, 1000
     assert attention_layers(text, layer, 8 * layer) == list(range(8))
