@@ -32,6 +32,9 @@ function mend() {
   // said once when it is whole, not at every word
   const writing = document.querySelector("#composer .stop-button") !== null;
   each("#chat [role=log]", (node) => set(node, { "aria-busy": String(writing) }));
+  document.querySelectorAll("#composer .thumbnail-wrapper").forEach((node, index) => {
+    set(node, { role: "group", "aria-label": `Picture ${index + 1} of the message` }); // an item of no list
+  });
   document.querySelectorAll("#composer .delete-button").forEach((node, index) => {
     set(node, { "aria-label": `Remove picture ${index + 1} from the message` });
   });
