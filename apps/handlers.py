@@ -306,7 +306,7 @@ class Desk:
             made, over = len(run.capture.steps), run.over
             if run.done or not over:
                 answer.look()
-            if over:  # before the look, which may have taken long: an answer that is done is judged to its end
+            if over:  # asked before the look, which may take long: a whole answer is judged to its end
                 return
             if answer.ready > shown:
                 trace = answer.trace(newest=1)
