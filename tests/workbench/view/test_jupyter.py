@@ -190,6 +190,21 @@ def test_a_saved_notebook_keeps_the_conversation_as_a_picture(page: Page, lab: t
     )
 
 
+def test_a_notebook_that_ran_elsewhere_shows_its_picture_until_it_is_run(page: Page, lab: tuple[str, Path]):
+    address, folder = lab
+    data, _ = make_trace().view()._repr_mimebundle_()
+    path = notebook(folder / "elsewhere.ipynb", "wb.load('demo')")
+    document = nbformat.read(path, as_version=4)
+    document.cells[0].outputs = [nbformat.v4.new_output("display_data", data)]
+    nbformat.write(document, path)
+    page.goto(f"{address}/doc/tree/elsewhere.ipynb?reset")
+    picture = page.locator(".jp-OutputArea img")
+    expect(picture).to_be_visible(timeout=SOON)
+    page.wait_for_function(CONNECTED, timeout=SOON)
+    assert picture.evaluate("image => image.naturalWidth") > 400
+    expect(page.locator(".jp-OutputArea")).not_to_contain_text("widget")
+
+
 def test_two_traces_stand_side_by_side_and_a_click_on_one_is_heard(page: Page, lab: tuple[str, Path]):
     run_all(page, lab, "pair", PAIR)
     page.wait_for_selector(".tv-compare[data-done=true]", timeout=SOON)
