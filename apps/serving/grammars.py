@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 from torch import Tensor
 
 from apps.serving.errors import APIError
@@ -89,9 +89,11 @@ class Grammars:
         if not ways:
             return None
         lark = "\n".join([f"start: {' | '.join(ways)}", *rules])
-        matcher = LLMatcher(self._vocabulary_tree, LLMatcher.grammar_from_lark(lark), log_level=0)
+        grammar, limits = LLMatcher.grammar_from_lark(lark), LLParserLimits(verbose_errors=False)
+        matcher = LLMatcher(self._vocabulary_tree, grammar, log_level=0, limits=limits)
         if matcher.is_error():
-            raise APIError(400, f"the schemas together: {matcher.get_error()}", code="unsupported_schema")
+            said = f"the schemas cannot be kept together: {matcher.get_error()[:500]}"
+            raise APIError(400, said, code="unsupported_schema")
         return lambda: Held(matcher.deep_copy(), self._vocabulary)
 
     def _calls(self, request: ChatRequest, tools: Sequence[Tool]) -> list[str]:

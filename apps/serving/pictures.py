@@ -69,6 +69,7 @@ async def as_data_url(url: str, settings: Settings, param: str) -> str:
 def check_pixels(url: str, most: int, param: str) -> None:
     """Refuse a data URL whose picture has more pixels, before any of them is decoded."""
     header, _, payload = url.partition(",")
+    Image.init()  # or the first picture of a server finds no format known
     try:
         data = base64.b64decode(payload) if header.endswith(";base64") else unquote_to_bytes(payload)
         with Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN]) as image:
