@@ -11,6 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+SMALLEST = 1e-6  # what logits are divided by: with less they would leave float32
+
 
 @dataclass(frozen=True)
 class SamplingParams:
@@ -107,7 +109,7 @@ def random_generator(params: SamplingParams, device: torch.device, row: int = 0)
 
 def penalize_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
     """Make the token ids `seen` [n] less likely in `logits` [vocabulary]."""
-    values = logits[seen]
+    values, penalty = logits[seen], max(penalty, SMALLEST)
     return logits.index_copy(0, seen, torch.where(values > 0, values / penalty, values * penalty))
 
 
@@ -125,13 +127,14 @@ def add_bias(logits: Tensor, bias: Sequence[tuple[int, float]]) -> Tensor:
 
 def restrict(logits: Tensor, params: SamplingParams) -> Tensor:
     """Apply temperature, top-k, top-p, min-p, in this order, to `logits` [vocabulary]; dropped: -inf."""
-    logits = logits / params.temperature
+    logits = logits / max(params.temperature, SMALLEST)
     if params.top_k is not None and params.top_k < len(logits):
         logits = logits.masked_fill(logits < torch.topk(logits, params.top_k).values[-1], -math.inf)
     if params.top_p < 1:
         ordered, order = torch.sort(logits, descending=True)
         before = torch.softmax(ordered, -1).cumsum(-1) - torch.softmax(ordered, -1)
-        logits = logits.index_fill(0, order[before >= params.top_p], -math.inf)
+        # the likeliest stays, also where so small a top_p is 0 in float32
+        logits = logits.index_fill(0, order[1:][before[1:] >= params.top_p], -math.inf)
     if params.min_p > 0:
         probabilities = torch.softmax(logits, -1)
         logits = logits.masked_fill(probabilities < params.min_p * probabilities.max(), -math.inf)

@@ -149,3 +149,11 @@ def test_a_bias_is_added_before_all_else_and_names_a_token_that_there_is():
 @pytest.mark.parametrize(("given", "kept"), [("\n", ("\n",)), (["a", "bc"], ("a", "bc")), ((), ())])
 def test_stop_is_one_text_or_several(given, kept):
     assert SamplingParams(stop=given).stop == kept
+
+
+@pytest.mark.parametrize("setting", ["temperature", "top_p", "repetition_penalty"])
+@pytest.mark.parametrize("value", [1e-300, 1e-30])
+def test_a_setting_that_is_nothing_in_float32_draws_all_the_same(setting, value):
+    logits, seen = torch.tensor([1.0, 9.0, -3.0, 8.5]), torch.tensor([1])
+    params = SamplingParams(**{"temperature": 1.0, "seed": 0, setting: value})
+    assert sample(logits, params, random_generator(params, logits.device), seen) == 1
