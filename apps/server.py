@@ -101,7 +101,7 @@ def _answers(app: FastAPI, service: Service) -> None:
 
 
 def _streaming() -> dict[int | str, dict]:
-    return {200: {"description": STREAMED, "content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+    return {200: {"description": STREAMED, "content": {"text/event-stream": {}}}}
 
 
 def _traces(app: FastAPI, service: Service) -> None:
