@@ -151,24 +151,28 @@ def _rule(entry: object, at: str) -> Rule:
 
 
 def _phrase(phrase: object, at: str) -> str:
-    """The words with other signs between them, or none; or each letter apart from the next, all alike."""
+    """The words with other signs between them, or none; and each word also with its letters set apart."""
     words = re.findall(r"\w+", folded(phrase)) if isinstance(phrase, str) else []
     if not words:
         raise RulesError(f"{at}: a phrase is {phrase!r}; expected words")
     letters = "".join(words)
+    spaced = len(letters) >= SHORTEST_SPACED and letters.isalpha()
+    written = [_spaced(word, number) if spaced else re.escape(word) for number, word in enumerate(words)]
     # three words that are run together are no other word by chance
-    together = (r"[\W_]*" if len(words) > 2 else r"[\W_]+").join(map(re.escape, words))
+    source = (r"[\W_]*" if len(words) > 2 else r"[\W_]+").join(written)
     # where letters have no case, as in Chinese, words are not written apart
-    if letters[0].upper() != letters[0]:
-        together = rf"(?<!\w){together}"
-    if letters[-1].upper() != letters[-1]:
-        together = rf"{together}(?!\w)"
-    if len(letters) < SHORTEST_SPACED or len(letters) == len(words) or not letters.isalpha():
-        return together
-    # the first gap says what all gaps inside words are like
-    apart = r"[\W_]{1,5}".join("(?P=gap)".join(word) for word in words)
-    apart = apart.replace("(?P=gap)", r"(?P<gap>[\W_]{1,3})", 1)
-    return rf"{together}|(?<!\w){apart}(?!\w)"
+    before = r"(?<!\w)" if letters[0].upper() != letters[0] else ""
+    after = r"(?!\w)" if letters[-1].upper() != letters[-1] else ""
+    return f"{before}{source}{after}"
+
+
+def _spaced(word: str, number: int) -> str:
+    """The word, or its letters with the same gap between all of them."""
+    first, *rest = word
+    if not rest:
+        return word
+    gap = f"(?P=gap{number})"
+    return rf"(?:{word}|{first}(?P<gap{number}>[\W_]{{1,3}}){gap.join(rest)})"
 
 
 def _pattern(pattern: object, at: str) -> str:
