@@ -58,21 +58,6 @@ def test_a_word_chosen_by_click_or_by_keyboard_shows_its_experts_and_its_gaze(vi
     assert_experts_are_those_of(visit, trace, 0)
 
 
-def test_the_whole_page_is_used_by_keyboard_alone(visit, app):
-    expect(visit.locator("#composer textarea")).to_be_focused(timeout=PATIENCE)
-    visit.keyboard.type("Hello there")
-    visit.keyboard.press("Enter")
-    trace = answered(visit, app)
-    for _ in range(60):
-        visit.keyboard.press("Tab")
-        if visit.evaluate("document.activeElement.matches('.tv-words')"):
-            break
-    visit.keyboard.press("End")
-    assert_experts_are_those_of(visit, trace, len(trace) - 1)
-    visit.keyboard.press("ArrowLeft")
-    assert_experts_are_those_of(visit, trace, len(trace) - 2)
-
-
 def test_stop_ends_the_answer_and_the_conversation_goes_on(visit, app, session):
     with held(session, passes=5) as gate:
         ask(visit, "Talk for long")
