@@ -69,9 +69,14 @@ class Compared:
         choices = self.agreement.tokens * len(self.agreement.layers)
         return (
             f"For the {self.agreement.tokens:,} tokens that both have read, {round(share * choices):,} of "
-            f"{choices:,} choices of experts differ, {share:.1%}; routers that have nothing to do with each "
-            f"other would differ in {chance:.0%}."
+            f"{choices:,} choices of experts differ, {100 * share:.1f} %; routers that have nothing to do "
+            f"with each other would differ in {100 * chance:.0f} %."
         )
+
+    @property
+    def replies(self) -> tuple[Reply, Reply]:
+        """Both answers."""
+        return self.a, self.b
 
     @property
     def view(self) -> Message:

@@ -58,9 +58,7 @@ class FormatsTab:
 
     def ask(self, run_id: str, other: str, request: gr.Request) -> Iterator[Update]:
         """Write the answer that is shown in another format."""
-        yield from self.trial.updates(
-            self.flips.ask(request.session_hash, run_id, other), lambda done: (result(done), done.view)
-        )
+        yield from self.trial.updates(self.flips.ask(request.session_hash, run_id, other), result)
 
 
 def told(words: str) -> str:

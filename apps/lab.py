@@ -14,7 +14,7 @@ import numpy as np
 from apps.conversation import Refusal
 from apps.handlers import Desk
 from apps.trials import Progress, Question, Tell, Trials
-from workbench import Session, Trace
+from workbench import Reply, Session, Trace
 from workbench.edits import Edit
 from workbench.interventions import Comparison, NothingChangedError, ab, answered, expert_edit
 from workbench.layout import NOT_CAPTURED
@@ -132,7 +132,7 @@ class Tried:
         same = "The answer stays the same, word for word."
         words = same if at is None else f"The two answers part at token {at + 1}."
         if effect.value < HARDLY:
-            return f"{words} What the model expects hardly changes: {effect.value:.1g} nats per token."
+            return f"{words} What the model expects hardly changes: by less than {HARDLY} nats per token."
         count, usual = len(effect.controls), float(np.median(effect.controls))
         as_much = int((effect.controls >= effect.value).sum())
         others = f"{as_much or 'none'} of {count} other experts"
@@ -142,8 +142,13 @@ class Tried:
             )
         return (
             f"{words} This expert is nothing special here: {others} would do as much, and the usual one "
-            f"{usual / effect.value:.0%} of it."
+            f"{100 * usual / effect.value:.0f} % of it."
         )
+
+    @property
+    def replies(self) -> tuple[Reply, Reply]:
+        """A and B."""
+        return self.found.a, self.found.b
 
     @property
     def view(self) -> Message:

@@ -99,9 +99,7 @@ class LabTab:
     ) -> Iterator[Update]:
         """Answer with the change and without it."""
         change = Change(layer, expert, action, tokens, instead, gate, factor)
-        yield from self.trial.updates(
-            self.lab.ask(request.session_hash, run_id, change), lambda done: (result(done), done.view)
-        )
+        yield from self.trial.updates(self.lab.ask(request.session_hash, run_id, change), result)
 
 
 def about(words: str) -> str:

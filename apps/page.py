@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from apps.handlers import Desk
 from apps.honesty import Verdict
 from apps.maker import DRAWN, UNSEEN, Known
+from apps.shelf import Shelf
 from workbench.view import module, payload
 
 CSS = Path(__file__).with_name("chat.css")
@@ -55,7 +56,11 @@ globalThis.traceView.then(({view, css}) => {
   const show = () => {
     shown?.destroy();
     const message = props.value ? JSON.parse(props.value) : null;
-    shown = message && view.createCompareView(host, {...view.readComparison(message), css});
+    shown = message && view.createCompareView(host, {
+      ...view.readComparison(message), css,
+      requestAttention: (question) => server.attention({...question, run: message.runs[question.run]})
+        .then((answer) => answer && {...answer, run: question.run}),
+    });
   };
   watch('value', show);
   show();
@@ -93,10 +98,20 @@ def trace_view(desk: Desk, elem_id: str) -> gr.HTML:
     )
 
 
-def compare_view(elem_id: str) -> gr.HTML:
-    """Two traces beside each other as a component. Its value is a `compare` message, as JSON."""
+def compare_view(kept: Shelf, elem_id: str) -> gr.HTML:
+    """Two traces beside each other as a component.
+
+    Its value is a `compare` message as JSON, and in it as `runs` the ids by which both are in `kept`.
+    """
+
+    # the view calls it by this name; every other client can, too
+    def attention(question: object) -> dict | None:
+        answer = kept.get(question.get("run")) if isinstance(question, dict) else None
+        return None if answer is None else payload.answer_attention(answer.trace(), answer.id, question)
+
     return gr.HTML(
         js_on_load=MOUNT_BOTH,
+        server_functions=[attention],
         html_template='<div class="tv-host"></div>',
         apply_default_css=False,
         padding=False,

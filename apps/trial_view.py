@@ -5,21 +5,24 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import gradio as gr
 
 from apps.conversation import Refusal
+from apps.flips import Compared
+from apps.lab import Tried
 from apps.page import compare_view, notice
+from apps.shelf import Answer
 from apps.trials import Progress, Trials
 from workbench.view.payload import Message
+from workbench.view.payload_compare import LEFT, RIGHT
 
 MOST_WATCHED = 48  # one being tried and the others in the line
 
 # the answer that the view shows takes the place of the first value
 SHOWN_FIRST = "(_, ...others) => [document.querySelector('#trace .tv')?.dataset.run ?? '', ...others]"
 
-Result = TypeVar("Result")
 Update = dict[gr.components.Component, Any]
 
 
@@ -38,7 +41,7 @@ class TrialView:
         self.progress = gr.HTML(elem_id=f"{name}-progress", elem_classes="trial-progress", padding=False)
         self.notice = gr.HTML(elem_id=f"{name}-notice", elem_classes="trial-notice", padding=False)
         self.result = gr.HTML(elem_id=f"{name}-result", elem_classes="trial-result", padding=False)
-        self.both = compare_view(f"{name}-both")
+        self.both = compare_view(trials.kept, f"{name}-both")
 
     def connect(self, ask: Callable[..., Iterator[Update]], inputs: list[gr.components.Component]) -> None:
         """Say what begins and what stops it.
@@ -55,12 +58,12 @@ class TrialView:
         self.stop.click(self._stop, None, None, queue=False, **quiet)
 
     def updates(
-        self, steps: Iterator[Progress | Result], told: Callable[[Result], tuple[str, Message]]
+        self, steps: Iterator[Progress | Tried | Compared], told: Callable[[Any], str]
     ) -> Iterator[Update]:
         """What the page shows, step by step.
 
         Args:
-            steps: as `Trials.run` gives them. told: a result as HTML, and as both traces for the view.
+            steps: as `Trials.run` gives them. told: a result as HTML.
         """
         yield {self.stop: gr.update(visible=True), self.notice: notice(""), self.progress: bar(Progress(""))}
         refused = ""
@@ -69,11 +72,17 @@ class TrialView:
                 if isinstance(step, Progress):
                     yield {self.progress: bar(step)}
                 else:
-                    words, message = told(step)
-                    yield {self.result: words, self.both: json.dumps(message)}
+                    yield {self.result: told(step), self.both: json.dumps(self._both(step))}
         except Refusal as refusal:
             refused = str(refusal)
         yield {self.stop: gr.update(visible=False), self.progress: "", self.notice: notice(refused)}
+
+    def _both(self, found: Tried | Compared) -> Message:
+        """Both traces for the view, and by which ids it may ask for their maps."""
+        kept = [Answer(reply.trace) for reply in found.replies]
+        for one in kept:
+            self.trials.kept.put(one)
+        return found.view | {"runs": dict(zip((LEFT, RIGHT), (one.id for one in kept), strict=True))}
 
     def _stop(self, request: gr.Request) -> None:
         self.trials.stop(request.session_hash)

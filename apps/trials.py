@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 from apps.conversation import Refusal, messages
 from apps.handlers import Desk
+from apps.shelf import Shelf
 from model import SamplingParams
 from workbench import Trace
 from workbench.guards import Policy
@@ -21,6 +22,7 @@ from workbench.sentences import sentence
 
 SECONDS_BETWEEN_LOOKS = 0.1
 LONGEST = 256  # tokens of an answer that is written again
+MOST_KEPT, MOST_BYTES = 32, 256 * 2**20  # of traces
 
 Result = TypeVar("Result")
 Tell = Callable[[str, int, int], None]
@@ -113,9 +115,14 @@ class Trial(Generic[Result]):
 
 
 class Trials:
-    """A line of trials, at most one for each visitor."""
+    """A line of trials, at most one for each visitor.
+
+    Attributes:
+        kept: the newest traces that came of them, for a view that asks for more.
+    """
 
     def __init__(self) -> None:
+        self.kept = Shelf(MOST_KEPT, MOST_BYTES)
         self._line: list[tuple[str, Trial]] = []
         self._changed = threading.Condition()
 

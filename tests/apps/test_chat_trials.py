@@ -30,6 +30,9 @@ def test_an_expert_is_forced_and_both_answers_stand_beside_each_other(visit, app
     both = visit.locator("#lab-both .tv-compare[data-done=true] .tv-side")
     expect(both).to_have_count(2, timeout=PATIENCE)
     expect(both.locator("h2").filter(has_text="forced")).to_have_count(1)
+    word = int(trace.generated_index[0])
+    both.first.locator(f"[data-token='{word}']").click()  # its map is asked for, on both sides
+    expect(both.locator(f".tv[data-attention^='{word}:']")).to_have_count(2, timeout=PATIENCE)
     written = both.first.locator(".tv-token[data-generated]").all_text_contents()
     assert "".join(written).split() == trace.text.split()
 
