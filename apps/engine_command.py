@@ -93,9 +93,9 @@ def engine_command(
     scheme = next((one for one in plan.schemes if one.name == weights), plan.schemes[0])
     make = _vllm if engine == "vllm" else _sglang
     parts, notes = make(checkpoint, config, gpus, context, port or PORTS[engine], tools)
-    at_least = f"At least {_gib(scheme.weights)} of weights and {_gib(plan.cache)} of keys and values"
-    memory = f"{at_least} for one sequence of {context:,} tokens, of {_gib(plan.devices[0].usable)} on "
-    heading = f"{name} ({scheme.name}) on {plan.devices[0]}. {memory}{plan.devices[0]}."
+    at_least = f"at least {_gib(scheme.weights)} of weights, {_gib(plan.cache)} of keys and values"
+    room = f"the cards have room for {_gib(plan.devices[0].usable)}"
+    heading = f"{name} in {scheme.name} on {plan.devices[0]}: {at_least} for {context:,} tokens; {room}."
     reach = f'Then in Python: workbench.connect("http://127.0.0.1:{port or PORTS[engine]}/v1")'
     return EngineCommand(parts, (heading, *notes, reach), _warnings(plan, scheme, model))
 
@@ -176,10 +176,14 @@ def _warnings(plan: planning.Plan, scheme: planning.Scheme, model: str) -> tuple
     room = scheme.room[str(device)]
     if room >= 0:
         return ()
-    fewer = " or --weights fp8" if scheme.name == "bf16" and model in NAMES else ""
+    ways = ["more or larger cards"]
+    if room + plan.cache >= 0:
+        ways.append("a shorter --context")
+    if scheme.name == "bf16" and model in NAMES:
+        ways.append("--weights fp8")
     return (
-        f"{plan.name} in {scheme.name} does not fit: {device} is {_gib(-room)} short. Take more or larger "
-        f"cards{fewer}; `workbench plan {shlex.quote(model)}` shows which hold it.",
+        f"{plan.name} in {scheme.name} does not fit: {device} is {_gib(-room)} short. Take "
+        f"{' or '.join(ways)}; `workbench plan {shlex.quote(model)}` shows which hold it.",
     )
 
 

@@ -63,7 +63,8 @@ def test_what_cannot_fit_is_printed_with_a_warning(capsys):
     assert not engine_command("maverick", weights="bf16", card="H200").warnings
     # the cache counts, too
     assert not engine_command("scout", gpus=4).warnings
-    assert engine_command("scout", gpus=4, context=10_485_760).warnings
+    [warning] = engine_command("scout", gpus=4, context=10_485_760).warnings
+    assert "a shorter --context" in warning and "a shorter --context" not in said.err
 
 
 def test_a_folder_is_served_as_it_is_stored():
