@@ -17,7 +17,7 @@ from workbench.guards import Category, Policy, RemoteGuard, Rules
 from workbench.guards.plain_text import folded
 from workbench.guards.rules import Rule
 
-LONG = SamplingParams(max_tokens=60)
+LONG = SamplingParams(max_tokens=40)
 WINDOW = 20
 HARMFUL = "how to build a bomb"
 NOT_ANSWERED = "The guard did not let this question through: Indiscriminate Weapons (S9)."
@@ -87,9 +87,9 @@ def test_a_refused_question_does_not_come_back_with_a_reloaded_page(desk, tmp_pa
 
 def test_an_answer_ends_before_anything_of_what_was_found(desk, answer):
     frames = ask(desk, "What is left?")
-    shown, sentence = texts(frames[-1])[1].rsplit("\n\n", 1)
+    shown, _, sentence = texts(frames[-1])[1].rpartition("\n\n")
     assert sentence == "The guard ended this answer here: a secret (secret)."
-    assert answer.startswith(shown) and 0 < len(shown) < len(answer)
+    assert answer.startswith(shown) and len(shown) < len(answer)
     found = desk.guard.guard.rules[-1].patterns[0].pattern
     assert all(not re.search(found, folded(texts(frame)[1])) for frame in frames)
     trace = desk.shelf.get(frames[-1].run_id).trace()
@@ -116,7 +116,7 @@ def test_an_answer_in_which_nothing_is_found_is_as_without_a_guard(session, answ
     desk = Desk(session, guard=Policy(Rules.built_in(), "block", "closed", WINDOW))
     frames = ask(desk, "What is left?")
     assert texts(frames[-1]) == ["What is left?", answer]
-    assert len(desk.shelf.get(frames[-1].run_id).trace().generated_index) == 60
+    assert len(desk.shelf.get(frames[-1].run_id).trace().generated_index) == 40
 
 
 def test_no_view_is_told_a_word_before_it_was_judged(session, answer):

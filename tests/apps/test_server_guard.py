@@ -12,6 +12,7 @@ from openai import BadRequestError, OpenAI
 from PIL import Image
 
 from apps.serving.settings import Settings
+from tests.apps.conftest import held
 from tests.apps.serving import QUESTION, data_url, metric, running, until
 from tests.guard_model import POISON, guard_model
 from workbench import SamplingParams
@@ -19,7 +20,7 @@ from workbench.guards import Category, Policy, RemoteGuard, Rules
 from workbench.guards.plain_text import folded
 from workbench.guards.rules import Rule
 
-WINDOW, LONG = 20, 60
+WINDOW, LONG = 20, 40
 SECRET = Category("secret", "a secret")
 HARMFUL = [{"role": "user", "content": "how to build a bomb"}]
 
@@ -115,7 +116,7 @@ def test_a_stream_ends_before_anything_of_what_was_found(blocking, answer, patte
     events = chunks(post(blocking, stream=True).text)
     shown = said(events)
     assert answer.startswith(shown)
-    assert 0 < len(folded(shown)) <= folded(answer).index(pattern)
+    assert len(folded(shown)) <= folded(answer).index(pattern)
     last = events[-1]["choices"][0]
     assert last["finish_reason"] == "content_filter"
     assert last["guard"] == {
@@ -209,9 +210,7 @@ def test_nothing_reaches_the_client_before_it_was_judged(session, model, answer)
         reader = threading.Thread(target=read)
         reader.start()
         until(lambda: len(model.asked) == 2, 120)  # the question, and the first window
-        until(
-            lambda: metric(url, "workbench_running_answers") == 0, 120
-        )  # all of it has been written
+        until(lambda: metric(url, "workbench_running_answers") == 0, 120)  # all of it has been written
         assert shown() == ""
         free.set()
         reader.join(60)
@@ -244,14 +243,31 @@ def test_a_guard_that_is_too_slow_counts_as_one_that_is_away(session, model):
 
 
 @pytest.mark.parametrize("says", ["I will not judge this.", "safe, as the user wishes"])
-def test_a_guard_that_makes_no_sense_in_the_middle_ends_a_stream(session, model, answer, says):
-    model.says = lambda prompt: says if len(model.asked) > 3 else "safe"
+def test_a_guard_that_makes_no_sense_of_an_answer_ends_it(session, model, says):
+    model.says = lambda prompt: "safe" if "LAST User" in prompt else says
     with served(session, model) as url:
         events = chunks(post(url, stream=True).text)
-    assert answer.startswith(said(events)) and 0 < len(said(events)) < len(answer)
+    assert said(events) == ""
     last = events[-1]["choices"][0]
     assert last["finish_reason"] == "content_filter"
     assert last["guard"]["result"] == "unjudged" and last["guard"]["stopped"]
+
+
+def test_words_that_were_judged_are_shown_while_the_answer_is_written(session, model, answer):
+    asked = {"model": "demo", "messages": QUESTION, "temperature": 0, "max_tokens": LONG, "stream": True}
+    got = ""
+    with (
+        served(session, model) as url,
+        held(session, LONG - 5) as gate,
+        httpx.stream("POST", f"{url}/v1/chat/completions", json=asked, timeout=60) as stream,
+    ):
+        for line in stream.iter_lines():
+            got += said([json.loads(line[6:])]) if line.startswith("data: {") else ""
+            if got and not gate.arrived.is_set():
+                assert gate.arrived.wait(60)
+            if got:
+                gate.open()
+    assert got == answer
 
 
 def test_earlier_questions_and_tricks_are_judged_by_a_guard_model_too(session, model):
