@@ -3,6 +3,9 @@
 A finished trace hands both over when it is displayed. What changes after it was displayed (a chat, a bench
 for experiments) has an `Afterimage`: a second output below the widget, invisible on a live page, that can be
 renewed without disturbing what somebody is typing into.
+
+GitHub, nbviewer, nbconvert and a notebook from elsewhere (not trusted) in Jupyter show the picture. In a
+trusted one whose kernel is gone ipywidgets writes "model not found" instead, until the cell is run again.
 """
 
 from __future__ import annotations
