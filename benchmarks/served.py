@@ -1,6 +1,6 @@
 """Servers as processes of their own, for benchmarks: ours, and `transformers serve` as its peer.
 
-The peer needs the packages transformers[serving] and accelerate.
+The peer needs the packages transformers[serving], accelerate and torchvision (for its processor of pictures).
 """
 
 from __future__ import annotations
@@ -80,6 +80,5 @@ def _wait(url: str, process: subprocess.Popen) -> None:
                 return
         except httpx.TransportError:
             time.sleep(0.2)
-    raise RuntimeError(
-        f"transformers serve did not answer at {url}; pip install 'transformers[serving]' accelerate"
-    )
+    needed = "pip install 'transformers[serving]' accelerate torchvision"
+    raise RuntimeError(f"transformers serve did not answer at {url}; {needed}")
