@@ -181,6 +181,32 @@ def test_a_cancelled_run_stops_within_one_token_and_keeps_what_it_has(session):
     assert session.chat("And now?", max_tokens=2).finish_reason == "length"
 
 
+def test_whoever_follows_a_run_is_woken_by_its_next_token_and_by_its_end(session):
+    with paced(session.llama) as permits, saying(session.llama, spoken("one two", "<|eot|>")):
+        run = session.start("Hi")
+        run.await_token(0, 0.01)
+        assert not run.capture.steps and not run.over, "nothing came, and the wait is over all the same"
+        permits.release(1)
+        run.await_token(0, 60)
+        assert len(run.capture.steps) == 1
+        permits.release(100)
+        run.rest(60)
+        assert run.over and run.done
+
+
+@pytest.mark.parametrize("wait", [lambda run: run.rest(60), lambda run: run.await_token(0, 60)])
+def test_whoever_follows_a_run_is_woken_when_it_is_cancelled(session, wait):
+    with paced(session.llama) as permits:
+        run = session.start("Hi")
+        watching = threading.Thread(target=wait, args=(run,))
+        watching.start()
+        run.cancel()
+        watching.join(30)
+        assert not watching.is_alive() and run.over
+        permits.release(1)
+        run.wait()
+
+
 def test_a_run_that_is_cancelled_in_the_queue_never_starts(session):
     with paced(session.llama) as permits:
         first = session.start("First", SamplingParams(max_tokens=2))
