@@ -305,7 +305,7 @@ class Page(Layout):
             self.box: gr.update(submit_btn=True, stop_btn=False),
             self.save: "",
             self.finding: "",
-            self.kept: None,
+            self.kept: {},  # None would leave in the browser what it keeps
             self.looks: inside(),
         }
 
