@@ -16,6 +16,7 @@ from apps.honesty import Verdict
 from apps.maker import DRAWN, UNSEEN, Known
 from apps.shelf import Shelf
 from workbench.view import module, payload
+from workbench.view.picture_url import picture_url
 
 CSS = Path(__file__).with_name("chat.css")
 SCRIPT = Path(__file__).with_name("page.js")
@@ -153,7 +154,7 @@ def honesty(verdict: Verdict) -> str:
     heads = "the mean of all heads" if verdict.head is None else f"head {verdict.head}"
     word = html.escape(verdict.word.strip() or verdict.word)
     pictures = "".join(
-        f'<figure><img src="{payload.picture_url(image)}" alt="image {number}, bright where hiding a square '
+        f'<figure><img src="{picture_url(image)}" alt="image {number}, bright where hiding a square '
         f'costs the word most"><figcaption>image {number}</figcaption></figure>'
         for number, image in enumerate(verdict.needed, 1)
     )

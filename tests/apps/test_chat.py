@@ -23,7 +23,7 @@ from tests.apps.browsing import (
     visitor_of,
 )
 from tests.apps.conftest import held
-from workbench.view.payload import picture_url
+from workbench.view.picture_url import picture_url
 
 # what gradio and its libraries warn about is theirs
 pytestmark = pytest.mark.filterwarnings("ignore")

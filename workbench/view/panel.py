@@ -19,7 +19,7 @@ from PIL import Image
 from model.picture_files import ImageError, open_image
 from workbench.sentences import sentence
 from workbench.view.module import FOLDER, style
-from workbench.view.payload import picture_url
+from workbench.view.picture_url import picture_url
 
 LARGEST_FILE = 25_000_000  # bytes of a picture's file
 _THUMBNAIL = (160, 160)  # pixels

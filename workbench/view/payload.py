@@ -8,15 +8,14 @@ Everything is JSON; arrays travel as base64 of little-endian bytes. Nothing here
 """
 
 import base64
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from workbench.provenance import missing
 from workbench.trace import NOT_CAPTURED, PROMPT, Trace
+from workbench.view.picture_url import picture_url
 
 Message = dict[str, Any]
 
@@ -30,7 +29,6 @@ PATCH = 1  # of the modalities: as `model.spans.PATCH`
 GENERATED_FLAG = 4  # beside the two bits of the modality
 MEAN_HEAD = -1
 FULL_GATE = 65535  # the uint16 that stands for a gate of 1
-LARGEST_PICTURE = 768  # pixels of the longer side on a screen; boxes stay in pixels of the original
 
 
 class Feed:
@@ -250,17 +248,6 @@ def attention_info(trace: Trace) -> Message | None:
         "heads": trace.attention_heads.tolist(),
         "default": default if default in layers else layers[-1],
     }
-
-
-def picture_url(image: Image.Image) -> str:
-    """A picture as a data: URL, at most 768 pixels long; PNG or JPEG, whichever is smaller."""
-    small = image.convert("RGB")
-    small.thumbnail((LARGEST_PICTURE, LARGEST_PICTURE), Image.Resampling.LANCZOS)
-    png, jpeg = io.BytesIO(), io.BytesIO()
-    small.save(png, "PNG")
-    small.save(jpeg, "JPEG", quality=90, subsampling=0)
-    kind, data = min(("png", png.getvalue()), ("jpeg", jpeg.getvalue()), key=lambda pair: len(pair[1]))
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _settled(trace: Trace, done: bool) -> int:

@@ -8,7 +8,7 @@ from tests.workbench.view.test_accessibility import objections
 from tests.workbench.view.traces import pictures
 from workbench.view.module import script
 from workbench.view.panel import Panel
-from workbench.view.payload import picture_url
+from workbench.view.picture_url import picture_url
 
 TURN = {"text": "What colour is it?", "pictures": [], "answer": "Red.", "note": ""}
 PANEL = {"_pictures": [], "_largest_file": 25_000_000, "_notice": "", "_status": "", "_busy": False}
