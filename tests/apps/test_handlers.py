@@ -74,7 +74,8 @@ def test_handlers_do_not_know_gradio(module):
 
 def test_an_answer_grows_frame_by_frame_and_its_trace_says_the_same(desk, picture):
     frames = ask(desk, "What is this?", picture)
-    assert frames[0].status.startswith("Reading") and not frames[0].done and frames[-1].done
+    # a fast machine has written before the first frame is drawn: "Reading ..." or "Read ..."
+    assert frames[0].status.startswith("Read") and not frames[0].done and frames[-1].done
     (_, question), (_, answer) = said(frames[-1])
     assert question == [{"path": str(picture), "alt_text": "circle.png"}, "What is this?"]
     trace = desk.shelf.get(frames[-1].view["run"]).trace()
