@@ -93,6 +93,7 @@ class Page(Layout):
         self.truth.click(self.tell, [self.run, self.place], [self.finding], js=SHOWN, **at_once)
         self.open.upload(self.open_file, [self.open], [*looked, self.notice], **at_once)
         self.maker.made(self.add_picture, [self.box], [self.box, self.notice], **at_once)
+        self.camera.input(self.add_photograph, [self.box, self.camera], [self.box, self.camera], **at_once)
         self.suggestion.click(lambda: self.suggested, None, [self.system], **at_once)
         demo.load(self.restore, [self.kept], [*shown, self.system], **at_once)
         demo.unload(self.leave)
@@ -274,9 +275,11 @@ class Page(Layout):
             path = self.truths.make(made._data.get("things"), self.folder)
         except Refusal as refusal:
             return {self.notice: notice(str(refusal))}
-        draft = draft or {"text": "", "files": []}
-        files = [*draft["files"], str(path)]
-        return {self.box: gr.update(value={"text": draft["text"], "files": files}), self.notice: notice("")}
+        return {self.box: _with_picture(draft, str(path)), self.notice: notice("")}
+
+    def add_photograph(self, draft: dict | None, taken: str | None) -> Update:
+        """Put what the camera saw into the message; the camera is free for the next one."""
+        return {self.box: _with_picture(draft, taken), self.camera: None} if taken else gr.skip()
 
     def restore(self, kept: object, request: gr.Request) -> Update:
         """Bring back the conversation that this browser kept."""
@@ -317,3 +320,9 @@ class Page(Layout):
         self.ended.pop(visitor, None)
         self.desk.leave(visitor)
         self.trials.stop(visitor)
+
+
+def _with_picture(draft: dict | None, path: str) -> dict:
+    """A draft with one more picture."""
+    draft = draft or {"text": "", "files": []}
+    return gr.update(value={"text": draft["text"], "files": [*draft["files"], path]})

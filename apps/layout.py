@@ -51,6 +51,16 @@ class Layout:
                 self._settings(longest_answer, suggestion)
             with gr.Tab("Make a picture"):
                 self.maker = scene_maker()
+                with gr.Accordion("Take one with the camera", open=False, elem_id="camera"):
+                    # the browser asks for leave, and shows nothing before
+                    self.camera = gr.Image(
+                        sources=["webcam"],
+                        type="filepath",
+                        label="A photograph for the message",
+                        height=240,
+                        buttons=[],
+                        webcam_options=gr.WebcamOptions(mirror=False),
+                    )
         with gr.Row(elem_id="workbench"):
             with gr.Column(scale=5, min_width=320, elem_id="talk"):
                 with gr.Row(elem_id="top"):

@@ -19,6 +19,9 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    # a camera that shows a test picture, and nobody who must allow it
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
     # the browser, too, finds this machine alone
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 ]

@@ -116,3 +116,16 @@ def test_the_cards_speak_twelve_languages_and_arabic_runs_from_the_right(visit, 
         }"""
     )
     assert across[0] <= 1 and across[1] == "plaintext"
+
+
+def test_what_the_camera_sees_becomes_a_picture_of_the_message(visit, app):
+    visit.get_by_role("button", name="Make a picture").click()
+    visit.get_by_role("button", name="Take one with the camera").click()
+    visit.locator("#camera").get_by_text("Access").click()
+    visit.locator("#camera [aria-label='capture photo']").click()
+    expect(visit.locator("#composer .thumbnail-item")).to_have_count(1, timeout=PATIENCE)
+    # the camera is free for the next one
+    expect(visit.locator("#camera").get_by_text("Access")).to_be_visible()
+    ask(visit, "What do you see?")
+    (picture,) = answered(visit, app).images
+    assert picture.width > 100  # the browser's test camera
