@@ -1,7 +1,7 @@
 # Each of these may be the first command in a fresh clone: what it needs, it installs into .venv.
 #   make chat     the chat page in the browser          MODEL=/path/to/checkpoint QUANTIZE=int4 HOST=127.0.0.1 PORT=7860
 #   make lab      JupyterLab on the notebooks           HOST=127.0.0.1 PORT=8888
-#   make test     linters, import contract, all tests   ARGS="-k router" JOBS=3
+#   make test     linters, import contract, all tests   ARGS="-k router" JOBS=2
 #   make quick    the tests that need neither a browser nor more than five seconds
 #   make clients  LangChain and lm-eval against the server; installs both
 #   make format   let ruff lay out and mend the code
@@ -14,8 +14,7 @@
 
 MODEL ?= demo
 HOST ?= 127.0.0.1
-# three on two cores: half of its time a test waits for a browser or a kernel
-JOBS ?= 3
+JOBS ?= 2
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$python; break; }; done)
 
