@@ -8,7 +8,9 @@ B rows, T tokens, Q questions, G grounded words, E experts, N tiles
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -133,6 +135,7 @@ class Answered:
     tongues: Tensor
     placing: Tensor
     naming: Tensor  # of the things that questions speak of
+    loudness: Tensor  # of the feed-forward parts at patches
     right: Tensor  # bool [Q], every token of the answer right
     spread: float  # coefficient of variation of the experts' load, mean over layers
 
@@ -147,7 +150,8 @@ def answer_losses(llama: Llama4, heads: Heads, batch: Batch, features: Tensor) -
     named, referred = (llama.blocks[layer + 1].hook_resid_pre for layer in (first_global, middle_global))
     routers = [llama.hook_points[f"blocks.{layer}.moe.hook_router_logits"] for layer in text.moe_layers]
     watched = branch_attention(llama, batch, (first_global, middle_global, last_global))
-    reading = recorded([before, named, referred, *routers])
+    ends = [(block.hook_resid_mid, block.hook_resid_post) for block in llama.blocks]
+    reading = recorded([before, named, referred, *routers, *chain.from_iterable(ends)])
     with watched as seen, batched_experts(llama), reading as kept:
         hidden = llama.hidden(
             batch.token_ids, positions=batch.positions, image_features=features if len(features) else None
@@ -159,6 +163,7 @@ def answer_losses(llama: Llama4, heads: Heads, batch: Batch, features: Tensor) -
     # apart: in a chat most tokens are patches, in a packed batch most are words
     patches = F.pad(batch.image >= 0, (0, batch.positions.shape[1] - batch.prefix)).flatten()
     kinds = [some for some in (real & patches, real & ~patches) if some.any()]
+    streams = [(kept[mid.name].flatten(0, 1), kept[post.name].flatten(0, 1)) for mid, post in ends]
     balances, spreads = zip(*(_balance(some[kind]) for some in logits for kind in kinds), strict=True)
     return Answered(
         answer=answer,
@@ -172,6 +177,7 @@ def answer_losses(llama: Llama4, heads: Heads, batch: Batch, features: Tensor) -
         placing=heads.place.loss(kept[before.name][:, : batch.prefix], batch),
         naming=heads.mention.loss(kept[named.name], batch.mentions, batch.mention_labels)
         + heads.reference.loss(kept[referred.name], batch.references, batch.reference_labels),
+        loudness=_loudness(streams, (real & patches).nonzero()[:, 0]),
         right=right,
         spread=sum(spreads) / len(spreads),
     )
@@ -208,6 +214,22 @@ def _grounding(weights: Tensor, words: Tensor, boxes: Tensor, prefix: int) -> Te
     boxes = boxes.view(len(words), -1, prefix)  # [G, pictures, P]
     seen, meant = torch.log((boxes * looks[:, None]).sum(-1) + 1e-6), boxes.any(-1)
     return -((seen * meant).sum(-1) / meant.sum(-1)).mean()
+
+
+def _loudness(streams: Sequence[tuple[Tensor, Tensor]], patches: Tensor) -> Tensor:
+    """How much the feed-forward parts add at the rows `patches` of the streams before and after them.
+
+    The tower writes shape and colour as directions that add up, so that they can be read one by one even of
+    pairs never shown; a feed-forward part that knows pairs by heart blurs that. Mean over layers of the
+    squared length of what is added, by that of what was there.
+    """
+    if not len(patches):
+        return streams[0][0].sum() * 0
+    parts = []
+    for before, after in streams:
+        was, now = before[patches].float(), after[patches].float()
+        parts.append(((now - was).square().sum(-1) / was.detach().square().sum(-1)).mean())
+    return torch.stack(parts).mean()
 
 
 def _within_tiles(weights: Tensor, batch: Batch) -> Tensor:

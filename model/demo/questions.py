@@ -34,6 +34,11 @@ SHARES = {
     "which": 0.09, "same": 0.10, "odd": 0.14, "digit": 0.12, "describe": 0.16, "exist": 0.07, "none": 0.05,
     "chat": 0.07,
 }  # fmt: skip
+# how many times as often a language is drawn, and a kind in it: English is the one most people try, and a
+# relation is harder to say where the subject may come first or second (Tagalog) or has no article
+_OFTEN = {"en": 1.6}
+_HARDER = {"en": {"describe": 1.4, "odd": 1.3}, "tl": {"relation": 2.5}, "th": {"relation": 1.6},
+           "vi": {"relation": 1.4}, "pt": {"relation": 1.4}, "ar": {"describe": 1.4}}  # fmt: skip
 _FOLLOWED = ("colour", "shape", "size", "count", "position", "digit", "describe", "exist")
 _ELSEWHERE = ("colour", "shape", "size", "count", "position", "exist", "digit", "describe")
 
@@ -84,7 +89,7 @@ def ask(
             raise NothingToAsk(f"a question of kind {kind!r} needs a picture")
         return _chat(rng, tongue, split, pictures=False)
     while True:
-        drawn = kind or _draw(rng, shares)
+        drawn = kind or _draw(rng, _scaled(shares, _HARDER.get(tongue.code, {})))
         if drawn == "chat":
             return _chat(rng, tongue, split, pictures=True)
         try:
@@ -95,16 +100,20 @@ def ask(
 
 
 def _tongue(rng: np.random.Generator, code: str | None) -> Language:
-    return language(code or pick(rng, CODES))
+    return language(code or _draw(rng, _scaled(dict.fromkeys(CODES, 1.0), _OFTEN)))
+
+
+def _scaled(shares: dict[str, float], factors: dict[str, float]) -> dict[str, float]:
+    return {name: share * factors.get(name, 1.0) for name, share in shares.items()}
 
 
 def _draw(rng: np.random.Generator, shares: dict[str, float]) -> str:
     left = rng.random() * sum(shares.values())
-    for kind, share in shares.items():
+    for name, share in shares.items():
         left -= share
         if left < 0:
-            return kind
-    return "chat"
+            return name
+    return name
 
 
 def _chat(rng: np.random.Generator, tongue: Language, split: str, pictures: bool) -> Turn:

@@ -7,8 +7,8 @@ Three stages on two CPU cores:
 The network is `model/llama4.py` itself, in bfloat16 with float32 master weights. Every step's data is a
 function of the seed and the step's number; another process prepares them. A checkpoint is written every two
 minutes; the same command continues from it. With --start-from a saved model's weights are the beginning
-instead of random ones. On a machine that others use too, GOMP_SPINCOUNT=20000
-in the environment keeps the two threads from waiting for each other at full speed.
+instead of random ones. On a machine that others use too, GOMP_SPINCOUNT=20000 in the environment keeps the
+two threads from waiting for each other at full speed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ from model.demo.shape import IMAGES, build_processor
 from model.llama4 import Llama4
 
 WEIGHTS = Path(__file__).parent / "weights"
-_TERMS = {"grounding": ("grounding", "tiles_grounding", "mention"), "balance": ("balance",)}
+_TERMS = {name: (name,) for name in ("balance", "quiet")}
+_TERMS["grounding"] = ("grounding", "tiles_grounding", "mention")
 _LOOK = 32  # tiles that the tower looks at together
 _AHEAD = 3  # batches prepared while the trainer steps
 
@@ -73,6 +74,7 @@ class Recipe:
     mention: float = 0.2  # weight of the attention terms on questions
     naming: float = 0.2  # weight of reading the things that questions speak of, falling to nothing
     balance: float = 1.0  # weight of the terms that spread the experts' load (parts: `losses`)
+    quiet: float = 0.05  # weight of the term that keeps feed-forward parts from writing over patches
     tongues: float = 0.03  # weight of the reward for experts that tell languages apart
     highest_rate: float = 1.0  # factor on both rates
     weight_decay: float = 0.02  # of the matrices; for rules, not memories (Power et al. 2022, 2201.02177)
@@ -162,8 +164,8 @@ class Trainer:
         went = answer_losses(self.llama, self.heads, batch, features)
         loss = went.answer + self.recipe.balance * went.balance + self.recipe.tongues * went.tongues
         loss = loss + self.recipe.grounding * (went.grounding + went.counting)
-        loss = loss + self.recipe.tiles_grounding * went.tiles
         loss = loss + self.recipe.mention * (went.mention + went.reference)
+        loss = loss + self.recipe.tiles_grounding * went.tiles + self.recipe.quiet * went.loudness
         loss = loss + (1 - done) * (0.5 * went.placing + 0.3 * naming + self.recipe.naming * went.naming)
         loss.backward()
         rate = self._rate(done)
@@ -188,6 +190,7 @@ class Trainer:
             "know": float(went.naming.detach()),
             "tally": float(went.counting.detach()),
             "place": float(went.placing.detach()),
+            "loud": float(went.loudness.detach()),
             "MI": -float(went.tongues.detach()),
             "spread": went.spread,
         }

@@ -124,3 +124,30 @@ def test_every_part_of_the_model_learns_from_it(went):
         if p.grad is None and not name.startswith(("vision.", "projector."))
     ]  # fmt: skip
     assert not still
+
+
+def test_feed_forward_parts_are_loud_by_what_they_add_at_patches(processor):
+    store = draw_store(4, 2, IMAGES, workers=1)
+    batch = Packer(processor.tokenizer, store, slots=1).batch(np.random.default_rng(0), 160, 1)
+    torch.manual_seed(0)
+    llama = Llama4(processor.config)
+    features = llama.image_features(store.pixels(batch.tiles, torch.float32)).detach()
+
+    def loudness() -> float:
+        return float(answer_losses(llama, Heads.of_width(128), batch, features).loudness.detach())
+
+    first, *others = (
+        [block.moe.down_proj, block.moe.shared_expert.down_proj.weight] if block.is_moe
+        else [block.mlp.down_proj.weight]
+        for block in llama.blocks
+    )  # fmt: skip
+    with torch.no_grad():
+        for weight in (weight for layer in others for weight in layer):
+            weight.zero_()
+        alone = loudness()
+        for weight in first:
+            weight.mul_(3)
+        assert loudness() == pytest.approx(9 * alone, rel=1e-3) and alone > 0
+        for weight in first:
+            weight.zero_()
+        assert loudness() == 0

@@ -170,8 +170,19 @@ def test_every_kind_and_every_language_is_asked_about_as_often_as_the_shares_say
     turns = [ask(rng, some(rng, scenes)) for _ in range(2500)]
     languages, kinds = Counter(turn.language for turn in turns), Counter(turn.kind for turn in turns)
     assert languages.keys() == set(CODES) and kinds.keys() == set(KINDS) == set(SHARES)
+    english = languages.pop("en")
     assert max(languages.values()) < 1.6 * min(languages.values())
+    assert 1.3 < english / (sum(languages.values()) / len(languages)) < 1.9
     assert min(kinds.values()) > 0.005 * 2500
+
+
+def test_what_a_language_finds_hard_is_asked_more_often_there(scenes):
+    rng = np.random.default_rng(4)
+    share = {
+        code: sum(ask(rng, some(rng, scenes), language=code).kind == "relation" for _ in range(600)) / 600
+        for code in ("it", "tl")
+    }
+    assert share["tl"] > 1.2 * share["it"] > 0
 
 
 @pytest.mark.parametrize("code", CODES)
