@@ -1,5 +1,6 @@
 # Each of these may be the first command in a fresh clone: what it needs, it installs into .venv.
 #   make chat     the chat page in the browser          MODEL=/path/to/checkpoint QUANTIZE=int4 HOST=127.0.0.1 PORT=7860
+#                 FORMATS=bf16,fp8,int4 to switch between; the demo model has them all
 #   make lab      JupyterLab on the notebooks           HOST=127.0.0.1 PORT=8888
 #   make test     linters, import contract, all tests   ARGS="-k router" JOBS=2
 #   make quick    the tests that need neither a browser nor more than five seconds
@@ -37,7 +38,8 @@ help:
 
 chat: PORT ?= 7860
 chat: install
-	@$(RUN) -m apps.chat --model "$(MODEL)" $(if $(QUANTIZE),--quantize "$(QUANTIZE)") --host "$(HOST)" --port "$(PORT)"
+	@$(RUN) -m apps.chat --model "$(MODEL)" $(if $(QUANTIZE),--quantize "$(QUANTIZE)") \
+		$(if $(FORMATS),--formats "$(FORMATS)") --host "$(HOST)" --port "$(PORT)"
 
 # no news, no update check, no extension catalogue: nothing leaves the machine
 lab: PORT ?= 8888

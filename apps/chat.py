@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import gradio as gr
@@ -22,6 +23,7 @@ from apps.handlers import Desk
 from apps.keeping import SECONDS_A_PICTURE_IS_KEPT
 from apps.launch import PORTS_TRIED, credentials, free_port, launch, private_folder
 from apps.settings import suggested_system_prompt
+from apps.sites import sites_of
 from model.quantize import RECIPES
 from workbench.guards import Policy
 
@@ -60,19 +62,14 @@ def build(
     return demo.queue(max_size=64)
 
 
-def _formats(options: argparse.Namespace) -> tuple[str, ...]:
-    if options.formats or options.quantize:
-        return options.formats or (options.quantize,)
-    return NAMES if options.model == "demo" else (STORED,)
-
-
-def main() -> None:
-    """Read the command line, load the model, show the page until Ctrl-C."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
         prog="python -m apps.chat", description="Chat about pictures and look inside."
     )
-    parser.add_argument("--model", default="demo", help="folder of a checkpoint, or demo")
-    held = parser.add_mutually_exclusive_group()
+    add = made.add_argument
+    add("--model", default="demo", help="folder of a checkpoint, or demo")
+    held = made.add_mutually_exclusive_group()
     held.add_argument("--quantize", choices=RECIPES, help="hold the experts of a plain checkpoint in less")
     held.add_argument(
         "--formats",
@@ -81,19 +78,53 @@ def main() -> None:
         help=f"weight formats to switch between, of {','.join(NAMES)} ({STORED}: as it is stored); each is "
         "loaded when it is first chosen, the first one at once. All for the demo model",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 opens it to the network")
-    parser.add_argument("--port", type=int, default=7860, help="the next free one is taken if it is in use")
-    parser.add_argument("--auth", type=Path, help="file with a line name:password for each who may come in")
-    parser.add_argument("--root-path", help="where a proxy shows the page, such as /chat")
-    guarding.add_arguments(parser)
-    options = parser.parse_args()
+    add("--host", default="127.0.0.1", help="0.0.0.0 opens it to the network")
+    add("--port", type=int, default=7860, help="the next free one is taken if it is in use")
+    add("--auth", type=Path, help="file with a line name:password for each who may come in")
+    add(
+        "--share",
+        action="store_true",
+        help="show the page to the internet, too, through a tunnel of Gradio's servers; needs --auth. Off by "
+        "default: nothing leaves this machine",
+    )
+    add(
+        "--root-path",
+        metavar="PATH|ADDRESS",
+        help="where a proxy shows the page, such as /chat; the whole address, such as "
+        "https://example.org/chat, if the proxy passes on neither Host nor X-Forwarded-Host",
+    )
+    add(
+        "--framed-by",
+        type=sites_of,
+        default=(),
+        metavar="SITES",
+        help="web sites that may show the page in a frame, such as https://example.org, with commas between; "
+        "none by default, because a site could lay its own buttons over the page",
+    )
+    guarding.add_arguments(made)
+    return made
+
+
+def formats_of(options: argparse.Namespace) -> tuple[str, ...]:
+    """The weight formats that a command line asks for."""
+    if options.formats or options.quantize:
+        return options.formats or (options.quantize,)
+    return NAMES if options.model == "demo" else (STORED,)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line (by default the program's), load the model, show the page until Ctrl-C."""
+    asked = parser()
+    options = asked.parse_args(arguments)
     if not 1 <= options.port <= 65535:
-        parser.error(f"--port is {options.port}; expected 1 to 65535")
+        asked.error(f"--port is {options.port}; expected 1 to 65535")
+    if options.share and options.auth is None:
+        asked.error("--share opens the page to the internet; say with --auth FILE who may come in")
     try:
         auth = credentials(options.auth) if options.auth else None
         guard = guarding.policy_of(options)
         port = free_port(options.host, options.port)
-        formats = Formats.of_model(options.model, _formats(options))
+        formats = Formats.of_model(options.model, formats_of(options))
     except (OSError, ValueError) as error:
         raise SystemExit(f"The chat page could not start: {error}") from None
     if port != options.port:
@@ -101,8 +132,8 @@ def main() -> None:
     if options.host not in ("127.0.0.1", "localhost", "::1") and auth is None:
         print(f"Listening on {options.host}: everybody who reaches this address can use the model.")
     demo = build(formats, suggestion=suggested_system_prompt(Path(options.model)), guard=guard)
-    shown = {"inbrowser": not os.environ.get("CI"), "auth": auth, "root_path": options.root_path}
-    url = launch(demo, options.host, port, **shown)
+    shown = {name: getattr(options, name) for name in ("root_path", "framed_by", "share")}
+    url = launch(demo, options.host, port, auth=auth, inbrowser=not os.environ.get("CI"), **shown)
     print(f"{formats.first!r}\nThe chat page is at {url} (Ctrl-C ends it)", flush=True)
     demo.block_thread()
 

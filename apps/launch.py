@@ -6,6 +6,8 @@ import atexit
 import shutil
 import socket
 import tempfile
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from apps.assets import Assets
-from apps.page import CSS, SCRIPT, LocalOnly, theme
+from apps.page import CSS, SCRIPT, theme
 from apps.routes import routes
+from apps.sites import OwnSite
 
 LARGEST_UPLOAD = "64mb"  # a trace; pictures have a limit of their own
 PORTS_TRIED = 20
@@ -22,17 +25,33 @@ MOST_DESCRIBED = 64  # visitors for whom Gradio holds the page's description, wh
 MOST_THREADS = 96  # each answer that is watched sleeps in one
 
 
-def launch(demo: gr.Blocks, host: str, port: int, **options: Any) -> str:
-    """Show a page that `apps.chat.build` made, and return its address at once. The port must be free.
+def launch(
+    demo: gr.Blocks,
+    host: str,
+    port: int,
+    root_path: str | None = None,
+    framed_by: Sequence[str] = (),
+    share: bool = False,
+    **options: Any,
+) -> str:
+    """Show a page that `apps.chat.build` made, and return its address at once.
 
     Args:
-        options: more for Gradio, such as `auth=[(name, password)]` or `root_path="/chat"` behind a proxy that
-            strips it.
+        port: the wanted one; the next that is free is taken if it is in use. 0: any that is free.
+        root_path: where a proxy shows the page: a path that it strips, such as /chat, or a whole address.
+        framed_by: sites that may show it in a frame; see `apps.sites`.
+        share: ask Gradio's servers for a public address, which Gradio prints, or why there is none.
+        options: more for Gradio, such as `auth=[(name, password)]`.
+
+    Raises:
+        OSError: no port near the wanted one is free, or there is no such host.
     """
-    _, url, _ = demo.launch(
+    own_site = Middleware(OwnSite, framed_by=framed_by, address=root_path or "")
+    show = partial(
+        demo.launch,
         server_name=host,
-        server_port=port,
-        share=False,
+        root_path=root_path,
+        share=share,
         quiet=True,
         prevent_thread_lock=True,
         footer_links=[],
@@ -47,7 +66,7 @@ def launch(demo: gr.Blocks, host: str, port: int, **options: Any) -> str:
         css_paths=CSS,
         js=SCRIPT.read_text(encoding="utf-8"),
         app_kwargs={
-            "middleware": [Middleware(LocalOnly), Middleware(Assets)],
+            "middleware": [own_site, Middleware(Assets)],
             "routes": routes(demo.desk),
             "docs_url": None,
             "redoc_url": None,
@@ -55,7 +74,15 @@ def launch(demo: gr.Blocks, host: str, port: int, **options: Any) -> str:
         },
         **options,
     )
-    return url
+    for _ in range(PORTS_TRIED):
+        free = free_port(host, port)
+        try:
+            _, url, _ = show(server_port=free)
+        except OSError as error:  # between our look and Gradio's somebody else has taken it
+            port, taken = port and free + 1, error
+        else:
+            return url
+    raise taken
 
 
 def private_folder() -> Path:
@@ -85,7 +112,7 @@ def credentials(path: Path) -> list[tuple[str, str]]:
 
 
 def free_port(host: str, wanted: int) -> int:
-    """The wanted port, or the next one that nobody listens on.
+    """The wanted port, or the next one that nobody listens on; for 0 any, as the system chooses.
 
     Raises:
         OSError: none of the next ones is free, or there is no such host.
@@ -99,5 +126,5 @@ def free_port(host: str, wanted: int) -> int:
             except OSError as error:
                 taken = error
             else:
-                return port
+                return door.getsockname()[1]
     raise OSError(f"no free port from {wanted} to {wanted + PORTS_TRIED - 1} on {host}: {taken}")

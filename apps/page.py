@@ -1,4 +1,4 @@
-"""What the chat page is made of: the trace view as a component, the look, the lock on the network."""
+"""What the chat page is made of: the trace view as a component, what is said on it, and the look."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import gradio as gr
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from apps.handlers import Desk
 from apps.honesty import Verdict
@@ -20,23 +18,6 @@ from workbench.view.picture_url import picture_url
 
 CSS = Path(__file__).with_name("chat.css")
 SCRIPT = Path(__file__).with_name("page.js")
-
-# Gradio compiles templates in the browser ('unsafe-eval') and starts with inline scripts; the view is a blob
-POLICY = "; ".join(
-    (
-        "default-src 'self'",
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "font-src 'self' data:",
-        "connect-src 'self' data: blob:",
-        "worker-src 'self' blob:",
-        "object-src 'none'",
-        "base-uri 'self'",
-        "form-action 'self'",
-        "frame-ancestors 'self'",
-    )
-)
 
 # runs once in the page. Messages come as text: of nested lists Gradio sends differences, and gets them wrong
 MOUNT = """
@@ -203,22 +184,3 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
     )
-
-
-class LocalOnly:
-    """Middleware: lets the browser load nothing from other machines, whatever a model or a person writes."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and add the policy to its answer."""
-
-        async def with_policy(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["Content-Security-Policy"] = POLICY
-                headers["Referrer-Policy"] = "no-referrer"
-            await send(message)
-
-        await self.app(scope, receive, with_policy if scope["type"] == "http" else send)
