@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from PIL import Image
 
 from apps.shelf import Answer
 from model.picture_files import ImageError, open_image
-from workbench.sentences import sentence
+from workbench.sentences import out_of_memory, sentence
 
 MOST_PICTURES = 5  # of one question
 MOST_PICTURES_IN_ALL = 20  # of a conversation
@@ -23,6 +24,17 @@ MOST_TURNS = 200
 
 class Refusal(ValueError):
     """Something that is not done; the text is a sentence for the person who asked."""
+
+
+@contextmanager
+def refusing(*kinds: type[Exception]) -> Iterator[None]:
+    """Errors of these kinds are told the person who asked, as is memory that has run out."""
+    try:
+        yield
+    except (*kinds, MemoryError, RuntimeError) as error:
+        if isinstance(error, Refusal) or not (isinstance(error, kinds) or out_of_memory(error)):
+            raise
+        raise Refusal(sentence(error)) from error
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,9 @@ class Conversation:
     """One visitor's conversation.
 
     `system` is what the model was told before the first question, `format` the weight format that answers
-    (see `apps.formats`; empty: the first).
+    (see `apps.formats`; empty: the first). A list of `turns` is never changed but replaced: whoever has read
+    one sees whether the conversation is still the same. `current` is the answer that is being written, until
+    its end was told.
     """
 
     turns: list[Turn] = field(default_factory=list)
@@ -62,13 +76,19 @@ class Conversation:
     @property
     def busy(self) -> bool:
         """Whether an answer is being written."""
-        return self.current is not None and self.current.running
+        return self.current is not None
 
     def ended(self, answer: Answer) -> None:
         """Nothing more comes of an answer, and it is not held here: the shelf does that, and not forever."""
         with self.lock:
             if self.current is answer:
                 self.current = None
+
+    def cut(self, turns: list[Turn]) -> None:
+        """Go on from these turns: what is being written comes here no more. Needs the lock."""
+        current, self.turns, self.current = self.current, turns, None
+        if current is not None:
+            current.cancel()
 
     def chat(self) -> list[dict]:
         """The conversation as a chat shows it: pictures first, as in the prompt, then the words."""

@@ -180,8 +180,11 @@ class Page(Layout):
         """What comes of an answer that was begun."""
         visitor = request.session_hash
         yield gr.skip()  # nothing was begun, if the question was refused
+        before = None
         for frame in self.begun.pop(visitor, ()):
-            yield self._drawn(visitor, frame)
+            # the same once more has no news: Gradio sees here whether the page is still there
+            yield gr.skip() if frame is before else self._drawn(visitor, frame)
+            before = frame
 
     def keep(self, request: gr.Request) -> dict | None:
         """The conversation for the browser to keep, should this server end before the answer does."""

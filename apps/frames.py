@@ -67,5 +67,6 @@ def note(conversation: Conversation, answer: Answer, run: Run, trace: Trace, end
     elif ended and not trace.text and not words:
         words = "(an empty answer)" if run.finish_reason else "(stopped before the first word)"
     with conversation.lock:
-        if conversation.turns and conversation.turns[-1].run_id == run.id:
-            conversation.turns[-1] = replace(conversation.turns[-1], answer=trace.text, note=words)
+        turns = conversation.turns
+        if turns and turns[-1].run_id == run.id:
+            conversation.turns = [*turns[:-1], replace(turns[-1], answer=trace.text, note=words)]

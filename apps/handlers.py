@@ -13,12 +13,11 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from apps import keeping
-from apps.conversation import Conversation, Refusal, Turn, check_question, messages
+from apps.conversation import Conversation, Refusal, Turn, check_question, messages, refusing
 from apps.formats import Formats
 from apps.frames import Frame, frame, growth, note, refused
 from apps.honesty import Verdict, check
@@ -29,7 +28,7 @@ from model import SamplingParams
 from workbench import Run, Session, Trace, TraceError
 from workbench.grounding import GroundingError
 from workbench.guards import Policy, Watch
-from workbench.sentences import out_of_memory, sentence
+from workbench.sentences import sentence
 from workbench.view.payload import Feed, Message, answer_attention, answer_pull, snapshot
 
 MOST_VISITORS = 256  # conversations kept; the one longest untouched goes first
@@ -38,6 +37,7 @@ LARGEST_TRACE = 64 * 2**20  # bytes of a file
 CUT_OFF = "(This answer was cut off; ask again.)"
 SECONDS_BETWEEN_FRAMES = 0.1  # nobody reads faster, and a browser keeps up ...
 MOST_BETWEEN_FRAMES = 0.5  # ... unless it is slow, or the conversation long: it is told less often then
+MOST_SILENT = 0.9  # seconds; then the last frame once more: only who is told something is seen to have gone
 
 
 class Desk:
@@ -110,8 +110,8 @@ class Desk:
             Refusal: before the first frame, and the conversation is as it was.
         """
         conversation = self.conversation(visitor)
-        turn = Turn(text.strip(), tuple(Path(file) for file in files))
-        yield from self._answer(conversation, conversation.turns, turn, settings, system)
+        turn, known = Turn(text.strip(), tuple(Path(file) for file in files)), conversation.turns
+        yield from self._answer(conversation, known, [*known, turn], settings, system)
 
     def retry(self, visitor: str, settings: SamplingParams, system: str = "") -> Iterator[Frame]:
         """Answer the last message once more.
@@ -120,11 +120,11 @@ class Desk:
             Refusal: nothing was asked yet, or an answer is being written.
         """
         conversation = self.conversation(visitor)
-        if not conversation.turns:
+        known = conversation.turns
+        if not known:
             raise Refusal("There is nothing to answer again.")
-        last = conversation.turns[-1]
-        again = Turn(last.text, last.pictures)
-        yield from self._answer(conversation, conversation.turns[:-1], again, settings, system)
+        again = Turn(known[-1].text, known[-1].pictures)
+        yield from self._answer(conversation, known, [*known[:-1], again], settings, system)
 
     def edit(self, visitor: str, run_id: str | None = None) -> tuple[str, list[str], list[dict]]:
         """Take a message back, and all that came after it: its text, its pictures, and the chat without them.
@@ -136,7 +136,6 @@ class Desk:
             Refusal: that answer is none of this conversation.
         """
         conversation = self.conversation(visitor)
-        self.stop(visitor)
         with conversation.lock:
             runs = [turn.run_id for turn in conversation.turns]
             if run_id is not None and run_id not in runs:
@@ -145,7 +144,7 @@ class Desk:
             if at < 0:
                 return "", [], []
             taken = conversation.turns[at]
-            conversation.turns, conversation.current = conversation.turns[:at], None
+            conversation.cut(conversation.turns[:at])
         return taken.text, [str(path) for path in taken.pictures], conversation.chat()
 
     def stop(self, visitor: str) -> None:
@@ -156,17 +155,17 @@ class Desk:
 
     def clear(self, visitor: str) -> None:
         """Begin a new conversation."""
-        self.stop(visitor)
         conversation = self.conversation(visitor)
         with conversation.lock:
-            conversation.turns, conversation.current = [], None
+            conversation.cut([])
 
     def leave(self, visitor: str) -> None:
-        """Forget the visitor, and stop what was being written for them."""
+        """Forget the visitor; what is being written for them ends, and what waits or is read never begins."""
         with self._lock:
             gone = self._conversations.pop(visitor, None)
-        if gone is not None and gone.current is not None:
-            gone.current.cancel()
+        if gone is not None:
+            with gone.lock:
+                gone.cut([])
 
     def kept(self, visitor: str) -> keeping.Kept | None:
         """The conversation for the visitor's own browser to keep; None of an empty one.
@@ -174,12 +173,11 @@ class Desk:
         Of an answer that is being written it keeps the question: a server may end before the answer does.
         """
         conversation = self.conversation(visitor)
-        if not conversation.turns:
-            return None
-        turns = list(conversation.turns)
-        if conversation.busy:
-            turns[-1] = replace(turns[-1], answer="", note=CUT_OFF)
-        return keeping.kept(turns, conversation.system, keeping.MOST_IN_BROWSER)
+        with conversation.lock:
+            turns, system, busy = conversation.turns, conversation.system, conversation.busy
+        if busy:
+            turns = [*turns[:-1], replace(turns[-1], answer="", note=CUT_OFF)]
+        return keeping.kept(turns, system, keeping.MOST_IN_BROWSER) if turns else None
 
     def restore(self, visitor: str, value: object) -> bool:
         """Take up what the visitor's browser kept, if nothing was said here yet; whether it was.
@@ -188,14 +186,16 @@ class Desk:
             Refusal: it is no conversation.
         """
         conversation = self.conversation(visitor)
-        if not value or conversation.turns:
+        known = conversation.turns
+        if not value or known:
             return False
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="moe-workbench-"))
         turns, system = keeping.restored(value, self._folder)
         with conversation.lock:
-            conversation.turns, conversation.system = turns, system
-        return bool(turns)
+            if conversation.turns is known:
+                conversation.turns, conversation.system = turns, system
+            return conversation.turns is turns
 
     def reopen(self, visitor: str, turn: int) -> Message | None:
         """The view of an answer of this conversation (-1: the last), if it is still kept."""
@@ -234,7 +234,7 @@ class Desk:
         if not self._one_at_a_time.acquire(blocking=False):
             raise Refusal("Another check is running; ask again in a moment.")
         try:
-            with _refusing(GroundingError, IndexError):
+            with refusing(GroundingError, IndexError):
                 return check(self.formats.of(answer.trace()), answer, token, layer, head)
         finally:
             self._one_at_a_time.release()
@@ -262,17 +262,19 @@ class Desk:
     def _answer(
         self,
         conversation: Conversation,
-        earlier: list[Turn],
-        turn: Turn,
+        known: list[Turn],
+        turns: list[Turn],
         settings: SamplingParams,
         system: str,
     ) -> Iterator[Frame]:
+        *earlier, turn = turns
         check_question(earlier, turn, system)
-        turns = [*earlier, turn]
         found = self.guard.input(messages(turns, system)) if self.guard else None
         with conversation.lock:
             if conversation.busy:
                 raise Refusal("An answer is being written; stop it first.")
+            if conversation.turns is not known:
+                raise Refusal("The conversation went on while this question was read; ask again.")
             if found and found.stopped:
                 conversation.turns = [*earlier, replace(turn, note=found.sentence, refused=True)]
             else:
@@ -285,22 +287,30 @@ class Desk:
         if found and found.stopped:
             yield from refused(conversation)
             return
+        try:
+            yield from self._watch(conversation, answer, run)
+        finally:
+            # not before the end was told: the next answer's frames could overtake it
+            conversation.ended(answer)
+
+    def _watch(self, conversation: Conversation, answer: Answer, run: Run) -> Iterator[Frame]:
+        """A running answer, and its end."""
         feed = Feed(run.id, answer.started)
         try:
-            yield from self._watch(conversation, answer, run, feed)
+            yield from self._growing(conversation, answer, run, feed)
         finally:
             # the page may have gone away at any of the yields
             run.cancel()
             self._line.drop(run)
             answer.finish()
             note(conversation, answer, run, answer.trace(), ended=True)
-            conversation.ended(answer)
         trace = answer.trace()
         yield frame(conversation, feed.next(trace, done=True), status(trace, self.context, run), done=True)
 
-    def _watch(self, conversation: Conversation, answer: Answer, run: Run, feed: Feed) -> Iterator[Frame]:
+    def _growing(self, conversation: Conversation, answer: Answer, run: Run, feed: Feed) -> Iterator[Frame]:
         """A running answer, until it is over: the first word at once, then what is new now and then."""
         made, shown, place = 0, 0, None
+        told, since = None, 0.0
         while True:
             run.await_token(made, SECONDS_BETWEEN_FRAMES)
             made, over = len(run.capture.steps), run.over
@@ -316,28 +326,21 @@ class Desk:
             elif not shown and place != (now := self._line.before(run)):
                 trace, place = answer.trace(newest=1), now
                 line = waiting(now) if now else f"Reading {prompt_size(trace)} …"
+            elif told and time.perf_counter() - since > MOST_SILENT:
+                trace = None
             else:
                 continue
-            told = time.perf_counter()
-            yield frame(conversation, growth(feed, trace), line)
-            took = time.perf_counter() - told
+            since = time.perf_counter()
+            told = told if trace is None else frame(conversation, growth(feed, trace), line)
+            yield told
+            took = time.perf_counter() - since
             run.rest(min(max(SECONDS_BETWEEN_FRAMES, 2 * took), MOST_BETWEEN_FRAMES))
 
     def _start(self, form: str, turns: list[Turn], settings: SamplingParams, system: str) -> Run:
         if self.waiting >= MOST_WAITING:
             raise Refusal(f"{MOST_WAITING} answers are waiting to be written; ask again in a minute.")
-        with _refusing(ValueError):
-            run = self.formats.get(form).start(messages(turns, system), settings)
-        self._line.put(run)
+        with refusing(ValueError):
+            writer = self.formats.get(form)
+            run = writer.start(messages(turns, system), settings)
+        self._line.put(run, writer)
         return run
-
-
-@contextmanager
-def _refusing(*kinds: type[Exception]) -> Iterator[None]:
-    """Errors of these kinds are told the person who asked, as is memory that has run out."""
-    try:
-        yield
-    except (*kinds, MemoryError, RuntimeError) as error:
-        if isinstance(error, Refusal) or not (isinstance(error, kinds) or out_of_memory(error)):
-            raise
-        raise Refusal(sentence(error)) from error

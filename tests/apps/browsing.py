@@ -15,6 +15,7 @@ from model.demo.scenes import draw_scene
 
 PATIENCE = 60_000  # ms; a busy machine is no failure
 WORDS = 12
+LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
 class App(NamedTuple):
@@ -30,6 +31,27 @@ def opened(page: Page, url: str) -> Page:
     page.set_default_timeout(PATIENCE)
     page.goto(url)
     page.wait_for_selector("#trace .tv")
+    return page
+
+
+def begun_anew(page: Page) -> Page:
+    """A page that somebody has used, as it was when it was opened: but for the settings, which stay."""
+    page.emulate_media(color_scheme="light", reduced_motion="no-preference")
+    page.set_viewport_size(LAPTOP)
+    if page.locator("#side.open").count():
+        page.locator("#side .toggle-button").click()
+    expect(page.locator("#side.open")).to_have_count(0, timeout=PATIENCE)
+    pictures = page.locator("#composer .thumbnail-item")
+    for left in reversed(range(pictures.count())):
+        page.locator("#composer .delete-button").first.click()
+        expect(pictures).to_have_count(left, timeout=PATIENCE)
+    with page.expect_response("**/run/predict*"):
+        page.locator("#new").click()
+    page.wait_for_selector("#trace .tv[data-n='0']", state="attached")
+    page.wait_for_selector("#chat .example")
+    expect(page.locator("#notice [role=alert]")).to_have_count(0, timeout=PATIENCE)
+    page.locator("#composer textarea").fill("")
+    page.locator("#composer textarea").focus()
     return page
 
 

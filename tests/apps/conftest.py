@@ -4,8 +4,10 @@ import gc
 import itertools
 import re
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,11 +16,13 @@ from torch import Tensor
 
 import workbench as wb
 from apps.formats import Formats
+from apps.handlers import Desk
 from model import Llama4, replaced
+from model.demo.scenes import draw_scene
 from model.demo.shape import build_processor
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
     from tests.apps.browsing import App
 
@@ -38,27 +42,80 @@ def session() -> Iterator[wb.Session]:
     opened.close()
 
 
-@pytest.fixture(scope="module")
-def app(session: wb.Session) -> "Iterator[App]":
-    """The chat page, served."""
+@pytest.fixture
+def desk(session: wb.Session) -> Desk:
+    """Serves the visitors of that model."""
+    return Desk(session)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A file with a scene."""
+    file = tmp_path / "circle.png"
+    draw_scene(1, (90, 60)).image.save(file)
+    return file
+
+
+@pytest.fixture(scope="session")
+def served(session: wb.Session) -> "Iterator[App]":
     from apps import chat  # gradio takes seconds to import: only for those who need it
     from tests.apps.browsing import WORDS, App
 
     formats = Formats(session, others={"fp8": lambda: wb.load("demo", quantize="fp8")})
     demo = chat.build(formats, longest_answer=WORDS)
-    url = chat.launch(demo, "127.0.0.1", chat.free_port("127.0.0.1", 7960))
-    yield App(demo, url)
-    demo.close()
+    yield App(demo, chat.launch(demo, "127.0.0.1", 0))
+    with warnings.catch_warnings():  # the test that happens to be the last one does not know gradio
+        warnings.simplefilter("ignore")
+        demo.close()
+        gc.collect()
+
+
+@pytest.fixture(scope="module")
+def app(served: "App") -> "Iterator[App]":
+    """The chat page, served."""
+    yield served
     # what gradio leaves to the garbage collector goes here, and not in the middle of another file's test
     gc.collect()
 
 
-@pytest.fixture
-def visit(app: "App", page: "Page") -> "Page":
-    """The chat page, opened and ready."""
-    from tests.apps.browsing import opened
+@pytest.fixture(scope="module")
+def kept(browser: "Browser") -> "Iterator[list[Page]]":
+    """The page that the tests of a file share, once one of them has opened it."""
+    pages: list[Page] = []
+    yield pages
+    for page in pages:
+        page.context.close()
 
-    return opened(page, app.url)
+
+@pytest.fixture
+def visit(
+    app: "App", browser: "Browser", kept: "list[Page]", request: pytest.FixtureRequest
+) -> "Iterator[Page]":
+    """The chat page as a visitor finds it, of 1280 by 800; the test fails if a script on it raised.
+
+    It is opened once in a file, which takes seconds, and begun anew for each test. A test that failed may
+    have left anything on it: then it is opened again.
+    """
+    from tests.apps.browsing import LAPTOP, begun_anew, opened
+
+    if kept:
+        page = begun_anew(kept.pop())
+    else:
+        page = opened(browser.new_context(viewport=LAPTOP).new_page(), app.url)
+    errors: list[str] = []
+
+    def note(error: Exception) -> None:
+        errors.append(str(error))
+
+    page.on("pageerror", note)
+    failed = request.session.testsfailed
+    yield page
+    page.remove_listener("pageerror", note)
+    if request.session.testsfailed == failed and not errors:
+        kept.append(page)
+    else:
+        page.context.close()
+    assert not errors, f"scripts on the page raised: {errors}"
 
 
 class Gate:

@@ -1,20 +1,10 @@
 """What is asked, and what is refused with a sentence before anything is computed."""
 
-from pathlib import Path
-
 import pytest
 from PIL import Image
 
 from apps import conversation
 from apps.conversation import Conversation, Refusal, Turn, check_question, messages
-from model.demo.scenes import draw_scene
-
-
-@pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    file = tmp_path / "circle.png"
-    draw_scene(1, (90, 60)).image.save(file)
-    return file
 
 
 def test_the_model_is_told_the_system_prompt_first_and_pictures_before_the_words(picture):

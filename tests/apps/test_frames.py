@@ -1,29 +1,12 @@
 """What a page is told while an answer grows: the first word at once, and the newest word's map with it."""
 
-from pathlib import Path
-
 import pytest
 
-import workbench as wb
 from apps import handlers
-from apps.handlers import Desk
-from model.demo.scenes import draw_scene
 from tests.apps.conftest import held
 from workbench import SamplingParams
 
 FOUR = SamplingParams(max_tokens=4)
-
-
-@pytest.fixture
-def desk(session: wb.Session) -> Desk:
-    return Desk(session)
-
-
-@pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    file = tmp_path / "circle.png"
-    draw_scene(1, (90, 60)).image.save(file)
-    return file
 
 
 def test_a_frame_brings_the_map_of_its_newest_word_which_a_view_would_ask_for(desk, session, picture):

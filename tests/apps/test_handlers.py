@@ -4,6 +4,7 @@ import ast
 import io
 import threading
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,32 +32,9 @@ from apps.conversation import MOST_PICTURES, Refusal
 from apps.handlers import Desk, Frame
 from apps.shelf import Answer, Shelf
 from model import replaced
-from model.demo.scenes import draw_scene
+from tests.apps.asking import SHORT, ask, said
 from tests.apps.conftest import held
 from workbench import SamplingParams
-
-SHORT = SamplingParams(max_tokens=6)
-
-
-@pytest.fixture
-def desk(session: wb.Session) -> Desk:
-    return Desk(session)
-
-
-@pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    file = tmp_path / "circle.png"
-    draw_scene(1, (90, 60)).image.save(file)
-    return file
-
-
-def ask(desk: Desk, text: str, *files: Path, visitor: str = "ada") -> list[Frame]:
-    return list(desk.send(visitor, text, files, SHORT))
-
-
-def said(frame: Frame) -> list[tuple[str, object]]:
-    return [(message["role"], message["content"]) for message in frame.chat]
-
 
 WITHOUT_A_PAGE = (
     conversation, examples, flips, formats, handlers, honesty, keeping, lab, maker, numbers, routes, settings,
@@ -254,7 +232,56 @@ def test_an_answer_that_nobody_waits_for_is_cancelled(desk, session, how):
     assert not answer.running and len(answer.trace().generated_index) <= 4
 
 
-def test_one_answer_at_a_time_for_each_visitor(desk, session):
+@pytest.mark.parametrize("how", ["the stream is closed", "the visitor leaves"])
+def test_an_answer_that_nobody_waits_for_in_the_line_is_never_begun(desk, session, monkeypatch, how):
+    monkeypatch.setattr(handlers, "MOST_SILENT", 0.0)
+    with held(session, passes=2) as gate:
+        first, second = (desk.send(name, "Talk", [], SHORT) for name in ("ada", "bob"))
+        next(first)
+        assert gate.arrived.wait(30)
+        waits = next(second)
+        assert "Waiting" in waits.status
+        assert next(second) is waits  # without news, too: whoever passes it on sees that nobody is there
+        if how == "the stream is closed":
+            second.close()
+        else:
+            desk.leave("bob")
+        gate.open()
+        assert list(first)[-1].done
+        list(second)
+    assert len(desk.shelf.get(waits.run_id).trace().generated_index) == 0 == desk.waiting
+
+
+class Meanwhile:
+    """A guard that judges nothing; while it reads a question, something happens."""
+
+    def __init__(self, happens: Callable[[], object]) -> None:
+        self.happens = happens
+
+    def input(self, messages: list[dict]) -> None:
+        self.happens()
+
+
+def another(desk: Desk, visitor: str) -> None:
+    desk.guard = None
+    ask(desk, "Another?", visitor=visitor)
+
+
+@pytest.mark.parametrize(
+    ("happens", "left"),
+    [(Desk.leave, []), (Desk.clear, []), (Desk.edit, []), (another, ["One?", "Another?"])],
+)
+def test_a_question_whose_conversation_went_on_while_it_was_read_is_refused_and_nothing_lost(
+    desk, happens, left
+):
+    ask(desk, "One?")
+    desk.guard = Meanwhile(lambda: happens(desk, "ada"))
+    with pytest.raises(Refusal, match=r"went on while .* ask again\.$"):
+        ask(desk, "Two?")
+    assert [turn.text for turn in desk.conversation("ada").turns] == left and desk.waiting == 0
+
+
+def test_one_answer_at_a_time_for_each_visitor_until_its_end_was_told(desk, session):
     with held(session, passes=2) as gate:
         frames = desk.send("ada", "Talk", [], SHORT)
         next(frames)
@@ -262,7 +289,12 @@ def test_one_answer_at_a_time_for_each_visitor(desk, session):
         with pytest.raises(Refusal, match="stop it first"):
             ask(desk, "Hurry")
         gate.open()
-        assert list(frames)[-1].done
+        while not (frame := next(frames)).done:
+            pass
+        with pytest.raises(Refusal, match="stop it first"):
+            ask(desk, "Hurry")
+        assert list(frames) == [] and len(said(frame)) == 2
+    assert len(said(ask(desk, "And now?")[-1])) == 4
 
 
 def test_visitors_are_not_mixed(desk, picture):
