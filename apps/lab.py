@@ -53,7 +53,12 @@ class Change:
     @property
     def words(self) -> str:
         """In words: "expert 7 of layer 3 silenced"."""
-        done = {"silence": "silenced", "force": "forced", "scale": f"with {self.factor:g} times its gate"}
+        gate = "" if isinstance(self.gate, str) else f" with gate {self.gate:g}"
+        done = {
+            "silence": "silenced",
+            "force": f"forced{gate}",
+            "scale": f"with {self.factor:g} times its gate",
+        }
         said = f"expert {self.expert} of layer {self.layer} {done.get(self.action, self.action)}"
         return said if self.tokens == "all" else f"{said} {TOKENS.get(self.tokens, self.tokens)}"
 

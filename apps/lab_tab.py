@@ -17,7 +17,12 @@ ABOUT = (
 )
 ACTIONS = [("silence it", "silence"), ("force it", "force"), ("re-weight it", "scale")]
 INSTEAD = [("nobody", "nothing"), ("the router's next choice", "next")]
-GATES = [("the one its router gives it", "own"), ("that of the expert that gives way", "replaced")]
+FIXED = "fixed"
+GATES = [
+    ("the one its router gives it", "own"),
+    ("that of the expert that gives way", "replaced"),
+    ("one that you set", FIXED),
+]
 FACTORS = [("⅛", 0.125), ("¼", 0.25), ("½", 0.5), ("2", 2.0), ("4", 4.0), ("8", 8.0)]
 
 
@@ -39,7 +44,10 @@ class LabTab:
             self.expert = gr.Dropdown([], label="Expert", min_width=220, scale=4, elem_id="lab-expert")
         self.action = gr.Radio(ACTIONS, value="silence", label="What happens to it", elem_id="lab-action")
         self.instead = gr.Radio(INSTEAD, value="nothing", label="Who takes its tokens")
-        self.gate = gr.Radio(GATES, value="own", label="With which gate", visible=False)
+        self.gate = gr.Radio(GATES, value="own", label="With which gate", visible=False, elem_id="lab-gate")
+        self.fixed = gr.Slider(
+            0.05, 1, 0.5, step=0.05, label="Gate", info="1: it hears its tokens in full", visible=False
+        )
         self.factor = gr.Radio(FACTORS, value=2.0, label="Times its gate", visible=False)
         self.tokens = gr.Radio([(words, name) for name, words in TOKENS.items()], value="all", label="Where")
         self.trial = TrialView(lab.trials, "lab", "Answer with and without")
@@ -50,8 +58,9 @@ class LabTab:
         chosen = [self.about, self.layer, self.expert, self.trial.notice]
         tab.select(self.begin, [run], chosen, js=SHOWN_FIRST, **at_once)
         self.layer.input(self.choose_layer, [run, self.layer], chosen, js=SHOWN_FIRST, **at_once)
-        details = [self.instead, self.gate, self.factor]
-        self.action.change(self.show_details, [self.action], details, **at_once)
+        details = [self.instead, self.gate, self.fixed, self.factor]
+        for choice in (self.action, self.gate):
+            choice.change(self.show_details, [self.action, self.gate], details, **at_once)
         settings = [self.layer, self.expert, self.action, self.tokens, *details]
         self.trial.connect(self.ask, [run, *settings])
 
@@ -80,10 +89,15 @@ class LabTab:
             self.expert: gr.update(choices=choices, value=expert),
         }
 
-    def show_details(self, action: str) -> Update:
+    def show_details(self, action: str, gate: str) -> Update:
         """Show the settings that belong to what happens."""
-        shown = {"silence": self.instead, "force": self.gate, "scale": self.factor}
-        return {part: gr.update(visible=name == action) for name, part in shown.items()}
+        shown = {
+            self.instead: action == "silence",
+            self.gate: action == "force",
+            self.fixed: action == "force" and gate == FIXED,
+            self.factor: action == "scale",
+        }
+        return {part: gr.update(visible=seen) for part, seen in shown.items()}
 
     def ask(
         self,
@@ -94,11 +108,12 @@ class LabTab:
         tokens: str,
         instead: str,
         gate: str,
+        fixed: float,
         factor: float,
         request: gr.Request,
     ) -> Iterator[Update]:
         """Answer with the change and without it."""
-        change = Change(layer, expert, action, tokens, instead, gate, factor)
+        change = Change(layer, expert, action, tokens, instead, fixed if gate == FIXED else gate, factor)
         yield from self.trial.updates(self.lab.ask(request.session_hash, run_id, change), result)
 
 

@@ -21,7 +21,6 @@ from workbench.run import Messages
 from workbench.sentences import sentence
 
 SECONDS_BETWEEN_LOOKS = 0.1
-LONGEST = 256  # tokens of an answer that is written again
 MOST_KEPT, MOST_BYTES = 32, 256 * 2**20  # of traces
 
 Result = TypeVar("Result")
@@ -43,7 +42,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Question:
-    """A question that was answered, to be asked again as it was: with a seed, and not for ever.
+    """A question that was answered, to be asked again as it was, with a seed and within its own limit.
 
     Attributes:
         trace: of its answer. messages: as the model was told it. sampling: of that answer.
@@ -69,8 +68,7 @@ class Question:
         if not len(trace.generated_index):
             raise Refusal("This answer has no words; ask something first.")
         asked = SamplingParams(**trace.meta["sampling"])
-        seed = 0 if asked.seed is None else asked.seed
-        sampling = replace(asked, seed=seed, max_tokens=min(asked.max_tokens, LONGEST))
+        sampling = replace(asked, seed=0 if asked.seed is None else asked.seed)
         return cls(trace, messages(answer.turns, answer.system), sampling, desk.guard)
 
     def judged(self, *answers: str) -> str:

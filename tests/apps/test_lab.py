@@ -11,7 +11,7 @@ import workbench as wb
 from apps.conversation import Refusal, messages
 from apps.handlers import Desk
 from apps.lab import Change, Lab, Tried, Use
-from apps.trials import Progress, Trials
+from apps.trials import Progress, Question, Trials
 from model.demo.scenes import draw_scene
 from workbench import SamplingParams
 from workbench.guards import Policy, Verdict
@@ -109,6 +109,11 @@ def test_both_traces_go_to_the_view_under_their_names(tried):
             "expert 0 of layer 1 forced for the prompt",
         ),
         (
+            Change(1, 0, "force", gate=0.25),
+            ForceExpert(1, 0, gate=0.25),
+            "expert 0 of layer 1 forced with gate 0.25",
+        ),
+        (
             Change(5, 2, "scale", factor=0.5),
             ScaleExpert(5, 2, 0.5),
             "expert 2 of layer 5 with 0.5 times its gate",
@@ -184,13 +189,16 @@ class NoColours:
         return Verdict(True)
 
 
-@pytest.mark.parametrize("mode", ["block", "flag"])
-def test_a_guard_judges_the_new_answers_too(lab, desk, run_id, mode, monkeypatch):
-    monkeypatch.setattr(desk, "guard", Policy(NoColours(), mode=mode, fails="closed"))
+def test_a_guard_judges_the_new_answers_too(lab, desk, run_id, monkeypatch):
+    monkeypatch.setattr(desk, "guard", Policy(NoColours(), mode="flag", fails="closed"))
     layer, expert = lab.use(run_id).most
-    asked = lab.ask("ada", run_id, Change(layer, expert, "scale"))
-    if mode == "flag":
-        assert "Flagged by the guard" in list(asked)[-1].told
-    else:
-        with pytest.raises(Refusal, match="The guard ended this answer here"):
-            list(asked)
+    assert "Flagged by the guard" in list(lab.ask("ada", run_id, Change(layer, expert, "scale")))[-1].told
+    monkeypatch.setattr(desk, "guard", Policy(NoColours(), mode="block", fails="closed"))
+    with pytest.raises(Refusal, match="The guard ended this answer here"):
+        Question.of(desk, run_id).judged("Red.")
+
+
+def test_a_question_is_asked_again_as_it_was_with_a_seed_and_its_own_limit(desk):
+    asked = SamplingParams(temperature=0.5, max_tokens=600)
+    [*_, last] = desk.send("grace", "Hello!", [], asked)
+    assert Question.of(desk, last.run_id).sampling == replace(asked, seed=0)
