@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -94,11 +95,17 @@ class Conversation:
         """The conversation as a chat shows it: pictures first, as in the prompt, then the words."""
         shown = []
         for turn in self.turns:
-            files = [{"path": str(path), "alt_text": path.name} for path in turn.pictures]
+            files = [_shown(path) for path in turn.pictures]
             shown.append({"role": "user", "content": [*files, *([turn.text] if turn.text else [])]})
             said = "\n\n".join(part for part in (turn.answer, turn.note) if part)
             shown.append({"role": "assistant", "content": said})
         return shown
+
+
+def _shown(path: Path) -> dict:
+    # named, or the page would offer it for download under its place on this machine
+    file = {"path": str(path), "orig_name": path.name, "mime_type": mimetypes.guess_type(path)[0]}
+    return {"type": "file", "file": file, "alt_text": path.name}
 
 
 def check_question(earlier: Sequence[Turn], turn: Turn, system: str) -> None:

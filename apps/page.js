@@ -41,6 +41,9 @@ function mend() {
   each("#composer textarea", (node) => set(node, { "aria-label": "Message" }));
   each("#side .toggle-button", (node) => set(node, { "aria-label": "Close the side bar" }));
   each("#workbench", (node) => { node.inert = narrow.matches && isOpen(); });
+  // while the camera shows nothing yet, a press would be lost without a word
+  const seen = document.querySelector("#camera video")?.readyState ?? 0;
+  each("#camera .capture-button", (node) => { node.disabled = seen < HTMLMediaElement.HAVE_CURRENT_DATA; });
   // what is hidden or inert takes no focus, so it is given only now
   if (isOpen() !== wasOpen) {
     wasOpen = isOpen();
@@ -80,4 +83,5 @@ new MutationObserver(() => {
   });
 }).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["class"] });
 narrow.addEventListener("change", mend);
+document.addEventListener("loadeddata", mend, true); // such events do not bubble
 mend();

@@ -17,8 +17,10 @@ import json
 import shutil
 import tempfile
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
@@ -26,6 +28,9 @@ from PIL import Image
 import workbench as wb
 from benchmarks.browser import chromium
 from benchmarks.core import endless, machine, middle, pictures, take_turns
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 QUESTION = "What colour is the circle in image 2?"
 GOAL_SHARE, GOAL_SECONDS = 0.8, 2.0
@@ -76,7 +81,7 @@ class Visitor:
         page: of Playwright, on the chat page. files: the pictures to show.
     """
 
-    def __init__(self, page: object, files: list[Path]) -> None:
+    def __init__(self, page: Page, files: list[Path]) -> None:
         self.page = page
         self.files = files
         self.asked = 0
@@ -105,7 +110,7 @@ class Visitor:
         return Answer(first, (at_last - at_first) / (last - first))
 
 
-def opening(browser: object, url: str) -> dict[str, float]:
+def opening(browser: Browser, url: str) -> dict[str, float]:
     """A page opened by somebody who was never here: seconds until it can be used, and what it loaded."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
@@ -124,26 +129,21 @@ def opening(browser: object, url: str) -> dict[str, float]:
     return {"seconds": seconds, "requests": len(loaded), "bytes": sum(loaded)}
 
 
-def measure(words: int, rounds: int, visits: int) -> dict[str, object]:
-    """All of it, on a page of its own.
-
-    Raises:
-        NoChromium: there is none.
-    """
+def measure(browser: Browser, words: int, rounds: int, visits: int) -> dict[str, object]:
+    """All of it, on a page of its own."""
     from apps import chat  # as long to import as a page takes to open
 
     session, shown = wb.load("demo"), pictures()
     demo = chat.build(session, longest_answer=words)
-    url = chat.launch(demo, "127.0.0.1", chat.free_port("127.0.0.1", 7960))
-    with tempfile.TemporaryDirectory() as folder, chromium() as browser, endless(session):
+    url = chat.launch(demo, "127.0.0.1", 0)
+    with tempfile.TemporaryDirectory() as folder, browser.new_page() as page, endless(session):
         files = [Path(folder) / f"{number}.png" for number in range(len(shown))]
         for image, file in zip(shown, files, strict=True):
             image.save(file)
-        opened = [opening(browser, url) for _ in range(visits + 1)][1:]
-        page = browser.new_page()
         page.set_default_timeout(PATIENCE)
-        page.goto(url)
+        page.goto(url)  # the first page takes longer: the server compresses its files then
         page.wait_for_selector("#trace .tv")
+        opened = [opening(browser, url) for _ in range(visits)]
         visitor = Visitor(page, files)
         answers = take_turns(
             {"bare": lambda: bare(session, shown, words), "browser": visitor.ask}, rounds
@@ -177,8 +177,15 @@ def report(found: dict[str, object]) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
+def main(arguments: list[str] | None = None, browser: Browser | None = None) -> None:
+    """Measure, print, and write what was asked for.
+
+    Args:
+        arguments: the command line. browser: an open one; by default one of its own.
+
+    Raises:
+        NoChromium: there is none.
+    """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.app", description=__doc__.splitlines()[0])
     parser.add_argument("--words", type=int, default=150, help="tokens of an answer (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=6, help="answers on each side (default %(default)s)")
@@ -186,7 +193,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, help="write every single number there, too")
     chosen = parser.parse_args(arguments)
     host = machine(torch.device("cpu"))
-    found = measure(chosen.words, chosen.rounds, chosen.visits)
+    with chromium() if browser is None else nullcontext(browser) as shown:
+        found = measure(shown, chosen.words, chosen.rounds, chosen.visits)
     print(", ".join(f"{key} {value}" for key, value in host.items()))
     print(f"{chosen.words} tokens an answer, {chosen.rounds} rounds, {chosen.visits} new pages\n")
     print(report(found))

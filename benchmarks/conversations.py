@@ -104,7 +104,7 @@ def measure(conversations: int, every: int, words: int) -> Iterator[tuple[int, d
     session, data = wb.load("demo"), io.BytesIO()
     pictures()[0].save(data, "PNG")
     demo = chat.build(session, longest_answer=words)
-    url = chat.launch(demo, "127.0.0.1", chat.free_port("127.0.0.1", 7960))
+    url = chat.launch(demo, "127.0.0.1", 0)
     with httpx.Client(base_url=url, timeout=PATIENCE) as client:
         for number in range(conversations + 1):
             if number % every == 0 or number == conversations:

@@ -45,8 +45,9 @@ def begun_anew(page: Page) -> Page:
     for left in reversed(range(pictures.count())):
         page.locator("#composer .delete-button").first.click()
         expect(pictures).to_have_count(left, timeout=PATIENCE)
-    with page.expect_response("**/run/predict*"):
+    with page.expect_request("**/run/predict*") as asked:
         page.locator("#new").click()
+    asked.value.response()  # else it could meet the next question
     page.wait_for_selector("#trace .tv[data-n='0']", state="attached")
     page.wait_for_selector("#chat .example")
     expect(page.locator("#notice [role=alert]")).to_have_count(0, timeout=PATIENCE)

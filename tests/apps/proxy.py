@@ -17,7 +17,7 @@ OWN = ("host", "content-length", "connection")
 
 
 @contextmanager
-def shown_under(path: str, url: str, port: int) -> Iterator[str]:
+def shown_under(path: str, url: str) -> Iterator[str]:
     """While the block runs, what is at `url` stands under `path` of another port; gives its address."""
     client = httpx.AsyncClient(base_url=url, timeout=None)
 
@@ -37,17 +37,19 @@ def shown_under(path: str, url: str, port: int) -> Iterator[str]:
             async for part in answer.aiter_raw():
                 yield part
 
-        kept = {name: value for name, value in answer.headers.items() if name != "connection"}
-        return StreamingResponse(body(), answer.status_code, kept, background=BackgroundTask(answer.aclose))
+        given = StreamingResponse(body(), answer.status_code, background=BackgroundTask(answer.aclose))
+        # one by one: several cookies in one line are none
+        given.raw_headers = [one for one in answer.headers.raw if one[0].lower() != b"connection"]
+        return given
 
     app = Starlette(routes=[Route(f"{path}/{{rest:path}}", pass_on, methods=["GET", "POST", "HEAD"])])
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     # it listens before anybody asks; a thread that starts one may be late
-    listening = socket.create_server(("127.0.0.1", port))
+    listening = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{port}{path}/"
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}{path}/"
     finally:
         server.should_exit = True
         thread.join(30)

@@ -6,15 +6,16 @@ from contextlib import suppress
 
 
 class Relay:
-    """Listens on a port and passes everything on to another, both ways, until it is cut.
+    """Listens on `port`, by default any that is free, and passes everything on to another, until it is cut.
 
     To a browser a relay that is cut is a server that was killed: connections break in the middle, and nobody
     answers at that address. The server behind it lives on, and a new relay is a server that was started anew.
     """
 
-    def __init__(self, port: int, behind: int) -> None:
+    def __init__(self, behind: int, port: int = 0) -> None:
         self.behind = behind
         self._sockets: list[socket.socket] = [socket.create_server(("127.0.0.1", port))]
+        self.port = self._sockets[0].getsockname()[1]
         self._lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from apps.examples import EXAMPLES
 from tests.apps.browsing import (
     PATIENCE,
+    WORDS,
     answered,
     ask,
     assert_experts_are_those_of,
@@ -99,6 +100,9 @@ def test_the_side_bar_has_a_system_prompt_and_settings_that_are_used(visit, app)
     trace = answered(visit, app)
     assert "Say little." in "".join(trace.tokens) and len(trace.generated_index) == 3
     assert "longest answer reached" in visit.locator("#status").inner_text()
+    visit.locator("#system textarea").fill("")
+    visit.get_by_label("number input for Longest answer").fill(str(WORDS))
+    visit.get_by_label("number input for Longest answer").press("Tab")
 
 
 def test_the_cards_speak_twelve_languages_and_arabic_runs_from_the_right(visit, app):
@@ -122,6 +126,7 @@ def test_what_the_camera_sees_becomes_a_picture_of_the_message(visit, app):
     visit.get_by_role("button", name="Make a picture").click()
     visit.get_by_role("button", name="Take one with the camera").click()
     visit.locator("#camera").get_by_text("Access").click()
+    # the button can be pressed once the camera shows something: a press before that would be lost
     visit.locator("#camera [aria-label='capture photo']").click()
     expect(visit.locator("#composer .thumbnail-item")).to_have_count(1, timeout=PATIENCE)
     # the camera is free for the next one

@@ -55,7 +55,8 @@ def test_an_answer_grows_frame_by_frame_and_its_trace_says_the_same(desk, pictur
     # a fast machine has written before the first frame is drawn: "Reading ..." or "Read ..."
     assert frames[0].status.startswith("Read") and not frames[0].done and frames[-1].done
     (_, question), (_, answer) = said(frames[-1])
-    assert question == [{"path": str(picture), "alt_text": "circle.png"}, "What is this?"]
+    file = {"path": str(picture), "orig_name": "circle.png", "mime_type": "image/png"}
+    assert question == [{"type": "file", "file": file, "alt_text": "circle.png"}, "What is this?"]
     trace = desk.shelf.get(frames[-1].view["run"]).trace()
     assert answer == trace.text != ""
     assert len(trace.generated_index) == 6

@@ -11,9 +11,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def test_visitors_come_and_go_and_what_is_held_is_counted():
-    found = dict(measure(2, every=1, words=3))
+    found = dict(measure(1, every=1, words=3))
     gc.collect()  # what gradio leaves behind goes here, and not in the middle of another file's test
-    assert list(found) == [0, 1, 2]
-    assert [one["answers kept"] for one in found.values()] == [0, 2, 4]
+    assert list(found) == [0, 1]
+    assert [one["answers kept"] for one in found.values()] == [0, 2]
     assert all(one["runs"] == 0 and one["MiB"] > 0 for one in found.values())
-    assert found[2]["traces"] - found[0]["traces"] == 4
+    assert found[1]["traces"] - found[0]["traces"] == 2
