@@ -43,7 +43,7 @@ def begun_anew(page: Page) -> Page:
     expect(page.locator("#side.open")).to_have_count(0, timeout=PATIENCE)
     pictures = page.locator("#composer .thumbnail-item")
     for left in reversed(range(pictures.count())):
-        page.locator("#composer .delete-button").first.click()
+        page.locator("#composer .thumbnail-item button").first.click()
         expect(pictures).to_have_count(left, timeout=PATIENCE)
     with page.expect_request("**/run/predict*") as asked:
         page.locator("#new").click()
