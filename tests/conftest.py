@@ -1,7 +1,9 @@
 """What every test stands on: one thread, no way out of the machine, and a browser for those that look."""
 
+import gc
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,12 +37,28 @@ def pytest_configure(config: pytest.Config) -> None:
     """Close the way out; `--hypothesis-profile=explore` draws new examples in every run."""
     os.environ.update(ENVIRONMENT)
     settings.load_profile(config.getoption("--hypothesis-profile") or "house")
+    # pytest-xdist would begin with the files of most tests; the order below is by time
+    config.option.loadscopereorder = False
     guard.close()
 
 
-@pytest.hookimpl(tryfirst=True)  # before -m chooses by marker
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what opens a browser, and leave out what needs a card where there is none."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported here stays: the garbage collector need not look at it, neither now nor later."""
+    gc.disable()
+    done = yield
+    gc.freeze()
+    gc.enable()
+    return done
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before -m chooses by marker
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Mark what opens a browser, leave out what needs a card where there is none, and begin with what lasts.
+
+    One worker runs a whole file, so a long one that comes last would keep it busy while the others wait:
+    files with many slow tests and browsers come first.
+    """
     for item in items:
         if "browser" in item.fixturenames:
             item.add_marker("browser")
@@ -52,6 +70,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if not torch.cuda.is_available():
             for item in for_a_card:
                 item.add_marker(pytest.mark.skip(reason=NO_CARD))
+    yield
+    weights = {"slow": 5, "browser": 1}
+    cost: Counter[Path] = Counter()
+    for item in items:
+        cost[item.path] += sum(weights.get(mark.name, 0) for mark in item.iter_markers())
+    items.sort(key=lambda item: -cost[item.path])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +37,11 @@ def test_the_browser_runs_scripts_and_finds_no_other_machine(page):
     page.set_content("<h1>here</h1>")
     assert page.inner_text("h1") == "here"
     assert page.evaluate("fetch('http://example.org').then(() => 'out', () => 'refused')") == "refused"
+
+
+def test_files_that_last_are_begun_before_those_that_do_not(request):
+    lasting: dict[Path, bool] = {}
+    for item in request.session.items:
+        marks = {mark.name for mark in item.iter_markers()}
+        lasting[item.path] = lasting.get(item.path, False) or bool(marks & {"slow", "browser"})
+    assert list(lasting.values()) == sorted(lasting.values(), reverse=True)

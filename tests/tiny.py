@@ -102,13 +102,19 @@ def load_reference(folder: Path):
     )
 
 
+def shared_checkpoint(kind: str, folders: pytest.TempPathFactory) -> Path:
+    """A folder to be read, written once in a run: a fixture with parameters keeps only its last value."""
+    folder = folders.getbasetemp() / f"tiny-{kind}"
+    return folder if folder.exists() else write_checkpoint(kind, folder)
+
+
 @pytest.fixture(scope="session", params=["scout", "maverick"])
 def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint folder of either shape."""
-    return write_checkpoint(request.param, tmp_path_factory.mktemp(request.param))
+    return shared_checkpoint(request.param, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def maverick(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint folder of Maverick's shape."""
-    return write_checkpoint("maverick", tmp_path_factory.mktemp("only-maverick"))
+    return shared_checkpoint("maverick", tmp_path_factory)
