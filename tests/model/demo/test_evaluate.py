@@ -6,6 +6,8 @@ import json
 import pytest
 
 from model.demo import evaluate
+from model.demo import markdown as md
+from model.demo.card import write_card, write_section
 from model.demo.evaluate import Plan, tasks
 from model.demo.languages import CODES
 from model.demo.questions import KINDS
@@ -52,6 +54,12 @@ def test_the_table_shows_every_measurement(report):
     for part in ("colour", "mean over types, English", "handwritten digits", "painted over", "pointing",
                  "load varies", "int4", "tokens/s", "MISSED", "seed 3"):  # fmt: skip
         assert part in text, part
+
+
+def test_the_card_and_the_section_of_a_report_that_was_just_made_are_written(report, processor):
+    pointing = md.percent(report["grounding"]["pointing"])
+    for write in (write_card, write_section):
+        assert pointing in " ".join(write(saved(processor)).split())
 
 
 def test_a_quick_report_without_variants_has_its_table_too(report):

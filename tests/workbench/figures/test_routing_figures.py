@@ -45,13 +45,15 @@ def test_every_answer_has_a_figure_with_chance_in_it_that_can_be_saved(question,
     said = [text.get_text() for axes in figure.axes for text in (axes.get_legend() or axes).findobj()
             if hasattr(text, "get_text")]  # fmt: skip
     assert any("chance" in text for text in said)
-    for ending in figures.FORMATS:
-        file = figure.save(tmp_path / f"{question}{ending}")
-        assert file.stat().st_size > 2000
-    with Image.open(tmp_path / f"{question}.png") as shown:
-        assert shown.width > 600
-    assert "chance" in (tmp_path / f"{question}.svg").read_text()  # words stay words
+    assert "chance" in figure.save(tmp_path / f"{question}.svg").read_text()  # words stay words
     assert not list(tmp_path.glob("*.unfinished"))
+
+
+def test_a_figure_becomes_a_file_of_every_format(answers, tmp_path):
+    figure = figures.draw(answers["load"])
+    assert all(figure.save(tmp_path / f"load{end}").stat().st_size > 2000 for end in figures.FORMATS)
+    with Image.open(tmp_path / "load.png") as shown:
+        assert shown.width > 600
 
 
 def drawn_values(axes) -> np.ndarray:

@@ -17,15 +17,21 @@ def server():
         yield model
 
 
-@pytest.fixture(params=["chat", "llama-guard-4"])
-def guard(server, request):
+@pytest.fixture(scope="module", params=["chat", "llama-guard-4"])
+def opened(server, request):
     """Asked in both forms."""
+    guard = RemoteGuard(server.url, "a guard", request.param, key="secret", seconds=60)
+    yield guard
+    guard.close()
+
+
+@pytest.fixture
+def guard(server, opened):
+    """A guard whose server has been asked nothing yet."""
     for name, value in vars(GuardModel()).items():
         if name != "url":
             setattr(server, name, value)
-    opened = RemoteGuard(server.url, "a guard", request.param, key="secret", seconds=60)
-    yield opened
-    opened.close()
+    return opened
 
 
 def codes(verdict) -> list[str]:
