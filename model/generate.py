@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -91,6 +92,7 @@ class Row:
         self.stop_ids = {*tokenizer.stop_ids, *llama.config.text.eos_token_id}
         self.generator = random_generator(params, llama.device, index)
         self.seen = prompt.unique().to(llama.device)
+        self.said: Counter[int] = Counter()
         self.left = min(params.max_tokens, llama.config.text.max_position_embeddings - len(prompt))
         self.last = 0
         self.done = False
@@ -100,9 +102,10 @@ class Row:
         possible = logits
         if self.constraint is not None:
             possible = logits.masked_fill(~self.constraint.allowed().to(logits.device), -math.inf)
-        token = self.last = sample(possible, self.params, self.generator, self.seen)
+        token = self.last = sample(possible, self.params, self.generator, self.seen, self.said)
         if self.constraint is not None:
             self.constraint.take(token)
+        self.said[token] += 1
         if self.params.repetition_penalty != 1:
             self.seen = torch.cat([self.seen, self.seen.new_tensor([token])]).unique()
         logprobs = torch.log_softmax(logits, -1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Protocol
@@ -26,6 +26,8 @@ class SamplingParams:
         min_p: drop tokens less likely than this share of the likeliest (arXiv:2407.01082), in [0, 1).
         repetition_penalty: divides the positive and multiplies the negative logits of tokens that already
             occurred, prompt included (arXiv:1909.05858); 1 is off.
+        frequency_penalty, presence_penalty: taken off the logit of a token for every time it was said in this
+            answer, and once if it was said at all (OpenAI's API reference); 0 is off, below 0 it repeats.
         logit_bias: token ids and what is added to their logits before all else, as a dict or as pairs; the
             log-probabilities that are reported stay the model's own.
         seed: makes sampling repeatable; None draws anew every time.
@@ -39,6 +41,8 @@ class SamplingParams:
     top_p: float = 1.0
     min_p: float = 0.0
     repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
     logit_bias: tuple[tuple[int, float], ...] = ()
     seed: int | None = None
     max_tokens: int = 256
@@ -60,8 +64,10 @@ class SamplingParams:
                 _real(self.repetition_penalty, 0, math.inf) and self.repetition_penalty > 0,
                 "above 0 (1 is off)",
             ),
+            "frequency_penalty": (_finite(self.frequency_penalty), "a finite number (0 is off)"),
+            "presence_penalty": (_finite(self.presence_penalty), "a finite number (0 is off)"),
             "logit_bias": (
-                all(_whole(token, 0) and _real(abs(added), 0, math.inf) for token, added in self.logit_bias),
+                all(_whole(token, 0) and _finite(added) for token, added in self.logit_bias),
                 "finite numbers by token id",
             ),
             "seed": (self.seed is None or _whole(self.seed, 0), "None or a whole number from 0 up"),
@@ -97,6 +103,10 @@ def _real(value: object, least: float, below: float) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and least <= value < below
 
 
+def _finite(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def random_generator(params: SamplingParams, device: torch.device, row: int = 0) -> torch.Generator:
     """The source of randomness of one row; rows of a batch differ, a seed repeats them."""
     generator = torch.Generator(device)
@@ -111,6 +121,13 @@ def penalize_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
     """Make the token ids `seen` [n] less likely in `logits` [vocabulary]."""
     values, penalty = logits[seen], max(penalty, SMALLEST)
     return logits.index_copy(0, seen, torch.where(values > 0, values / penalty, values * penalty))
+
+
+def penalize_said(logits: Tensor, said: Mapping[int, int], frequency: float, presence: float) -> Tensor:
+    """Take `count * frequency + presence` off the logits [vocabulary] of tokens that were `said` so often."""
+    tokens = torch.tensor(list(said), dtype=torch.int64, device=logits.device)
+    counts = logits.new_tensor(list(said.values()))
+    return logits.index_add(0, tokens, counts * -frequency - presence)
 
 
 def add_bias(logits: Tensor, bias: Sequence[tuple[int, float]]) -> Tensor:
@@ -141,7 +158,13 @@ def restrict(logits: Tensor, params: SamplingParams) -> Tensor:
     return logits
 
 
-def sample(logits: Tensor, params: SamplingParams, generator: torch.Generator, seen: Tensor) -> int:
+def sample(
+    logits: Tensor,
+    params: SamplingParams,
+    generator: torch.Generator,
+    seen: Tensor,
+    said: Mapping[int, int] | None = None,
+) -> int:
     """Draw the next token id.
 
     Args:
@@ -149,11 +172,14 @@ def sample(logits: Tensor, params: SamplingParams, generator: torch.Generator, s
         params: how to draw.
         generator: of the row, on the logits' device.
         seen: [n] int64, the distinct token ids so far (for the repetition penalty).
+        said: how often each token id was generated (for the frequency and presence penalties).
     """
     if params.logit_bias:
         logits = add_bias(logits, params.logit_bias)
     if params.repetition_penalty != 1:
         logits = penalize_repetition(logits, seen, params.repetition_penalty)
+    if said and (params.frequency_penalty or params.presence_penalty):
+        logits = penalize_said(logits, said, params.frequency_penalty, params.presence_penalty)
     if params.temperature == 0:
         return int(logits.argmax())
     probabilities = torch.softmax(restrict(logits, params), -1)

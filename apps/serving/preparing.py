@@ -38,8 +38,9 @@ async def chat_jobs(
         raise APIError(400, said, "messages", "too_many_images")
     tools = [tool.model_dump(exclude_unset=True) for tool in request.tools or []]
     listed = None if request.tool_choice == "none" else tools
-    inputs = await run_in_threadpool(session.processor, [message for message, _ in messages], listed)
-    constraint = await run_in_threadpool(grammars.of, request)
+    inputs, constraint = await run_in_threadpool(
+        lambda: (session.processor([message for message, _ in messages], listed), grammars.of(request))
+    )
     jobs = _jobs(session, settings, request, [inputs], "messages", constraint)
     # descriptions of tools are read by the model, too
     told = [{"role": "system", "content": json.dumps(listed, ensure_ascii=False)}] if listed else []
@@ -173,6 +174,8 @@ def _sampling(session: Session, settings: Settings, request: Asked) -> SamplingP
         top_k=request.top_k,
         min_p=request.min_p or 0.0,
         repetition_penalty=request.repetition_penalty or 1.0,
+        frequency_penalty=request.frequency_penalty or 0.0,
+        presence_penalty=request.presence_penalty or 0.0,
         logit_bias=request.logit_bias or (),
         seed=None if request.seed is None else request.seed % 2**62,
         max_tokens=request.most_tokens or settings.max_answer or context,

@@ -19,6 +19,7 @@ from apps.serving.request_parts import (
 
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 Bias = Annotated[float, Field(ge=-100, le=100)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
 StopText = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
@@ -45,8 +46,12 @@ class Asked(Strict):
         None, description="Added to the logits of tokens, by id; log-probabilities stay the model's own."
     )
     max_tokens: Annotated[int, Field(ge=1)] | None = Field(None, description="The most tokens of an answer.")
-    frequency_penalty: Literal[0] | None = Field(None, description="Only 0: this server has no such penalty.")
-    presence_penalty: Literal[0] | None = Field(None, description="Only 0: this server has no such penalty.")
+    frequency_penalty: Penalty | None = Field(
+        None, description="Taken off a token's logit for every time that it was said in the answer; 0 is off."
+    )
+    presence_penalty: Penalty | None = Field(
+        None, description="Taken off a token's logit once it was said in the answer; 0 is off."
+    )
     user: str | None = Field(None, description="Accepted, not used.")
     top_k: Annotated[int, Field(ge=1)] | None = Field(None, description="Draw from this many tokens. Ours.")
     min_p: Annotated[float, Field(ge=0, lt=1)] | None = Field(

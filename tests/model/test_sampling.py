@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from model import SamplingParams
-from model.sampling import penalize_repetition, random_generator, restrict, sample
+from model.sampling import penalize_repetition, penalize_said, random_generator, restrict, sample
 
 VOCABULARY = 500
 
@@ -86,6 +86,19 @@ def test_temperature_zero_takes_the_likeliest_after_the_penalty():
     assert sample(logits, params, generator, torch.tensor([1])) == 2
 
 
+def test_what_was_said_is_made_less_likely_by_its_count_and_once_for_all():
+    logits, generator = torch.tensor([1.0, 2.5, 3.0, -1.0]), torch.Generator()
+    made = penalize_said(logits, {2: 3, 3: 1}, frequency=0.5, presence=0.25)
+    assert made.tolist() == [1.0, 2.5, 3.0 - 3 * 0.5 - 0.25, -1.0 - 0.5 - 0.25]
+    none = torch.tensor([], dtype=torch.int64)
+    for setting in ({"frequency_penalty": 0.4}, {"presence_penalty": 0.6}):
+        params = SamplingParams(**setting)
+        # a prompt's tokens count for nothing, nor does anything at the first token
+        assert sample(logits, params, generator, torch.tensor([2])) == 2
+        assert sample(logits, params, generator, none, {2: 2}) == 1
+    assert sample(logits, SamplingParams(frequency_penalty=-2), generator, none, {0: 2}) == 0
+
+
 def draws(params: SamplingParams, count: int, row: int = 0) -> list[int]:
     generator = random_generator(params, torch.device("cpu"), row)
     logits = torch.tensor([2.0, 1.0, 0.0, -1.0, 1.5, 0.5])
@@ -120,6 +133,7 @@ def test_tokens_are_drawn_as_often_as_they_are_likely():
         ("temperature", None), ("top_k", 0), ("top_k", -1), ("top_k", 2.5), ("top_k", "5"), ("top_p", 0.0),
         ("top_p", 1.1), ("top_p", math.nan), ("top_p", None), ("min_p", 1.0), ("min_p", -0.1),
         ("repetition_penalty", 0.0), ("repetition_penalty", math.inf), ("seed", -1), ("seed", 2**63),
+        ("frequency_penalty", math.inf), ("frequency_penalty", "1"), ("presence_penalty", math.nan),
         ("seed", 1.5), ("max_tokens", 0), ("max_tokens", 2.5), ("max_tokens", None), ("max_tokens", True),
         ("top_logprobs", -1), ("top_logprobs", 1.0), ("stop", ""), ("stop", ["a", ""]), ("stop", [1]),
         ("stop", None), ("stop", 5), ("logit_bias", {-1: 1.0}), ("logit_bias", {1: math.nan}),

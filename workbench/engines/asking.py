@@ -12,6 +12,8 @@ from workbench.options import options_of
 
 # settings that OpenAI's API does not have, with the value that changes nothing
 OURS = {"top_k": None, "min_p": 0.0, "repetition_penalty": 1.0}
+# what it has, likewise
+THEIRS = {"top_p": 1.0, "seed": None, "frequency_penalty": 0.0, "presence_penalty": 0.0}
 
 
 def request_fields(dialect: Dialect, sampling: SamplingParams, stream: bool, tokenizer: bool) -> dict:
@@ -23,10 +25,9 @@ def request_fields(dialect: Dialect, sampling: SamplingParams, stream: bool, tok
     for name, idle in OURS.items():
         if not dialect.samples and (value := getattr(sampling, name)) != idle:
             raise ValueError(f"{name} is {value}, and {dialect.name} has no such setting; leave it out")
-    names = ("temperature", "top_p", "seed", "max_tokens", *OURS)
-    asked = {name: getattr(sampling, name) for name in names}
-    idle = {"top_p": 1.0, "seed": None} | OURS
-    asked = {name: value for name, value in asked.items() if name not in idle or value != idle[name]}
+    asked = {name: getattr(sampling, name) for name in ("temperature", "max_tokens")}
+    settings = {name: (getattr(sampling, name), idle) for name, idle in (THEIRS | OURS).items()}
+    asked |= {name: value for name, (value, idle) in settings.items() if value != idle}
     if sampling.stop:
         asked["stop"] = list(sampling.stop)
     if sampling.logit_bias:
