@@ -305,19 +305,24 @@ def test_a_forgotten_session_ends_its_engine_and_a_run_that_is_held_goes_on(mave
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "ending", ["run.wait()", "next(iter(run))", "pass"], ids=["done", "midway", "at once"]
-)
-def test_a_program_ends_quietly_whatever_its_engines_are_doing(maverick, ending):
-    code = (
-        "import workbench as wb\n"
-        f"for _ in range(2):\n    session = wb.load({str(maverick)!r})\n"
-        f"    run = session.start('Hi', wb.SamplingParams(max_tokens=200))\n    {ending}\n"
-    )
-    for _ in range(3):
+def test_a_program_ends_quietly_whatever_its_engines_are_doing(maverick):
+    # one engine is done, one is in the midst of an answer, and two have just been asked
+    code = f"""
+import workbench as wb
+sessions = [wb.load({str(maverick)!r}) for _ in range(4)]
+def run(session, tokens):
+    return session.start("Hi", wb.SamplingParams(max_tokens=tokens))
+run(sessions[0], 2).wait()
+midway = run(sessions[1], 1000)
+next(iter(midway))
+last = [run(session, 1000) for session in sessions[2:]]
+print([one.done for one in (midway, *last)])
+"""
+    for _ in range(2):
         command = [sys.executable, "-c", code]
         child = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
         assert (child.returncode, child.stderr) == (0, "")
+        assert "False" in child.stdout, "no engine was at work when the program ended"
 
 
 @pytest.fixture
