@@ -20,7 +20,8 @@ from torch import Tensor
 from model import Inputs, Llama4, Processor, SamplingParams
 from model import load as load_model
 from model.quantize import held_as
-from workbench.capture import Capture, CaptureOptions, planned
+from workbench.asking import Asked, Asking
+from workbench.capture import Capture, planned
 from workbench.edits import Edit
 from workbench.engine import Engine
 from workbench.estimate import Estimate
@@ -42,10 +43,9 @@ if TYPE_CHECKING:
     from workbench.view.chat_widget import ChatWidget
 
 Given = TypeVar("Given")
-Asked = CaptureOptions | str | Sequence[str] | None
 
 
-class Session:
+class Session(Asking):
     """A loaded model and the thread that runs it.
 
     Args:
@@ -120,21 +120,6 @@ class Session:
         """
         messages = conversation(prompt, images, history)
         return self.start(messages, sampling_of(sampling, settings), capture, edits).wait()
-
-    def trace(
-        self,
-        prompt: str | Messages,
-        capture: Asked = None,
-        edits: Sequence[Edit] = (),
-        images: Sequence[object] = (),
-        sampling: SamplingParams | None = None,
-        **settings: object,
-    ) -> Trace:
-        """Ask, and get what was observed: `chat(...).trace`, for those who came for that.
-
-        `session.trace("What is left?", capture=["routing", "attention:rows"], edits=[...], max_tokens=20)`
-        """
-        return self.chat(prompt, images, None, sampling, capture, edits, **settings).trace
 
     def stream(
         self,

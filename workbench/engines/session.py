@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 from model import SamplingParams
+from workbench.asking import Asked, Asking
 from workbench.edits import Edit, EditError
 from workbench.engines.answer import Answer
 from workbench.engines.asking import check_capture, request_fields
@@ -15,14 +16,14 @@ from workbench.engines.question import Question
 from workbench.engines.wire import EngineError, Wire
 from workbench.integrity import check
 from workbench.run import Messages, Reply, StreamedToken
-from workbench.session import Asked, Session, conversation, sampling_of
+from workbench.session import Session, conversation, sampling_of
 from workbench.trace import Trace, TraceError, replace
 
 CHAT = "chat/completions"
 _UNFINISHED = "they come with the end of the answer"
 
 
-class EngineSession:
+class EngineSession(Asking):
     """A model that runs in vLLM, SGLang or our own server; made by `connect`.
 
     `chat`, `trace` and `stream` are a `wb.Session`'s. What needs the model itself (edits, hooks, passes of
@@ -79,18 +80,6 @@ class EngineSession:
         answer = Answer(self.where)
         answer.take(self._wire.post(CHAT, self._body(question)))
         return self._reply(question, answer)
-
-    def trace(
-        self,
-        prompt: str | Messages,
-        capture: Asked = None,
-        edits: Sequence[Edit] = (),
-        images: Sequence[object] = (),
-        sampling: SamplingParams | None = None,
-        **settings: object,
-    ) -> Trace:
-        """Ask, and get what was observed: `chat(...).trace`, for those who came for that."""
-        return self.chat(prompt, images, None, sampling, capture, edits, **settings).trace
 
     def stream(
         self,
