@@ -5,6 +5,8 @@ import shutil
 import socket
 import subprocess
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -201,10 +203,26 @@ def test_a_package_that_is_missing_is_a_problem():
     assert found["problems"][0] in report(found)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("command", "words"), [("chat", "--model"), ("lab", "--ServerApp")])
-def test_chat_and_lab_become_the_programs_that_they_name(command, words):
-    arguments = ["--help"] if command == "chat" else ["--help-all"]
-    started = [sys.executable, "-m", "apps.cli", command, *arguments]
-    ended = subprocess.run(started, capture_output=True, text=True, timeout=300)
-    assert ended.returncode == 0 and words in ended.stdout
+def test_chat_and_lab_become_the_programs_that_they_name(monkeypatch, tmp_path):
+    became = []
+
+    def execv(program: str, words: list[str]) -> None:
+        assert program == words[0] == sys.executable and words[1] == "-m"
+        became.append(words[2:])
+        raise SystemExit(0)  # nothing after it runs
+
+    monkeypatch.setattr("os.execv", execv)
+    refused("chat", "--model", "some", "--port", "0", code=0)
+    refused("lab", str(tmp_path), "--port", "9999", "--LabApp.token=secret", code=0)
+    chat, lab = became
+    assert chat == ["apps.chat", "--model", "some", "--port", "0"]
+    assert {f"--ServerApp.root_dir={tmp_path}", "--ServerApp.port=9999", "--LabApp.news_url=None"} < set(lab)
+    assert lab[-1] == "--LabApp.token=secret"
+    # both are what `python -m` starts
+    assert 'if __name__ == "__main__":' in Path(find_spec("apps.chat").origin).read_text()
+    assert find_spec(f"{lab[0]}.__main__")
+
+
+def test_a_folder_without_notebooks_is_named(capsys, tmp_path):
+    refused("lab", str(tmp_path / "none"))
+    assert f"{tmp_path / 'none'} is no folder" in capsys.readouterr().err
