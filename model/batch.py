@@ -38,7 +38,7 @@ class Batch:
     def __len__(self) -> int:
         return len(self.rows)
 
-    @torch.no_grad()
+    @torch.inference_mode()  # as `generate`
     def join(
         self,
         inputs: Inputs,
@@ -82,7 +82,7 @@ class Batch:
         del self.rows[at], self._places[at]
         self._cache = None
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def step(self) -> list[tuple[Row, Step]]:
         """One more token of every answer; those that end with it have left."""
         if not self.rows:

@@ -39,14 +39,19 @@ class ChatForm(Form):
             for i in range(len(self.answers))
         ]
 
-    def news(self, index: int, produced: Produced) -> out.ChatDelta | None:
-        """A choice of a chunk."""
+    def news(self, index: int, produced: Produced) -> out.ChatDelta | str | None:
+        """As `Form` has it."""
         step = produced.step
         border = step.finish_reason is not None or step.token_id in self._around_calls
         delta = self._spoken[index].push(step.text, border)
-        if not (delta.model_fields_set or step.finish_reason or self.request.alternatives is not None):
-            return None
+        if not (delta.tool_calls or step.finish_reason or self.request.alternatives is not None):
+            return delta.content
         return out.ChatDelta(delta=delta, logprobs=self._logprobs([produced]), **self.common(index, produced))
+
+    def piece(self, index: int, text: str) -> out.ChatDelta:
+        """As `Form` has it."""
+        delta = out.Delta(content=text)
+        return out.ChatDelta(index=index, finish_reason=None, delta=delta, logprobs=None)
 
     def of_answer(self, index: int, answer: Answer) -> out.ChatChoice:
         """A choice of the whole answer."""

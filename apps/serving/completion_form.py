@@ -20,13 +20,17 @@ class CompletionForm(Form):
 
     request: CompletionRequest
 
-    def news(self, index: int, produced: Produced) -> out.CompletionChoice | None:
-        """A choice of a chunk."""
+    def news(self, index: int, produced: Produced) -> out.CompletionChoice | str:
+        """As `Form` has it."""
         text = produced.step.text
-        if not (text or produced.step.finish_reason or self.request.alternatives is not None):
-            return None
+        if not (produced.step.finish_reason or self.request.alternatives is not None):
+            return text
         logprobs = self._logprobs([text], [produced], self.answers[index].offset)
         return out.CompletionChoice(text=text, logprobs=logprobs, **self.common(index, produced))
+
+    def piece(self, index: int, text: str) -> out.CompletionChoice:
+        """As `Form` has it."""
+        return out.CompletionChoice(index=index, finish_reason=None, text=text, logprobs=None)
 
     def of_answer(self, index: int, answer: Answer) -> out.CompletionChoice:
         """A choice of the whole answer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import time
 import uuid
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from workbench.guards import Finding
 from workbench.trace import Trace
 
 LEAST = -9999.0  # JSON has no minus infinity; OpenAI writes this
+PLACE = "\0"  # where a text goes in a frame
 
 
 @dataclass
@@ -61,6 +63,7 @@ class Form:
             "id": f"{self.prefix}-{uuid.uuid4().hex}", "created": int(time.time()), "model": name,
             "system_fingerprint": fingerprint,
         }  # fmt: skip
+        self._frames: dict[int, tuple[str, str]] = {}
 
     def tell(self, finding: Finding | None) -> None:
         """Say with everything what the guard found in what was asked."""
@@ -76,13 +79,17 @@ class Form:
         answer = self.answers[produced.choice]
         answer.steps.append(produced)
         answer.trace_id = trace_id
-        choice = self.news(produced.choice, produced)
+        news = self.news(produced.choice, produced)
         answer.texts.append(produced.step.text)
         answer.offset += len(produced.step.text)
-        if choice is None:
+        if not news:
             return None
+        if isinstance(news, str):
+            before, after = self._frame(produced.choice)
+            # in ASCII: some clients take U+2028 in a text for the end of a line
+            return before + json.dumps(news) + after
         extra = self._sglang(produced) if produced.choice == 0 else {}
-        return self._event(choices=[choice], **extra)
+        return self._event(choices=[news], **extra)
 
     def closing(self) -> list[str]:
         """Events after the last token."""
@@ -105,8 +112,12 @@ class Form:
         said = sum(len(answer.steps) for answer in self.answers)
         return out.Usage(prompt_tokens=prompt, completion_tokens=said, total_tokens=prompt + said)
 
-    def news(self, index: int, produced: Produced) -> out.Choice | None:
-        """A choice of a chunk; None if the token changes nothing for the client."""
+    def news(self, index: int, produced: Produced) -> out.Choice | str | None:
+        """A choice of a chunk; its text if that is all there is to tell; None if there is nothing."""
+        raise NotImplementedError
+
+    def piece(self, index: int, text: str) -> out.Choice:
+        """A choice of a chunk that is nothing but text."""
         raise NotImplementedError
 
     def of_answer(self, index: int, answer: Answer) -> out.Choice:
@@ -149,6 +160,13 @@ class Form:
         if last.trace is None or not self.request.return_routed_experts:
             return {}
         return {"sglext": out.SGLang(routed_experts=last.trace.to_sglang())}
+
+    def _frame(self, index: int) -> tuple[str, str]:
+        """What stands around a text: made once an answer, because nearly every token is nothing else."""
+        if index not in self._frames:
+            before, after = self._event(choices=[self.piece(index, PLACE)]).split(json.dumps(PLACE))
+            self._frames[index] = before, after
+        return self._frames[index]
 
     def _event(self, **values: Any) -> str:
         options = self.request.stream_options

@@ -129,6 +129,7 @@ class Service:
         left = len(form.answers)
         seen: dict[int, float] = dict.fromkeys(range(left), time.perf_counter())
         fresh = set(seen)
+        said = self.metrics.tokens.labels("generated")
         while left:
             items = [await outbox.get()]
             while not outbox.empty():
@@ -143,7 +144,7 @@ class Service:
                 fresh.discard(item.choice)
                 left -= item.step.finish_reason is not None
                 some.append((item, await self._kept(form, item)))
-            self.metrics.tokens.labels("generated").inc(len(items))
+            said.inc(len(items))
             yield some
 
     async def _kept(self, form: Form, item: Produced) -> str | None:
