@@ -31,7 +31,7 @@ DEMO_TILES = ImageSettings(tile_size=80, max_tiles=4)
 
 @cache
 def real_tokenizer() -> Tokenizer:
-    return Tokenizer.from_tiktoken(VOCABULARY)
+    return Tokenizer.from_folder(VOCABULARY.parent)
 
 
 @cache

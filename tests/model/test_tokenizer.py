@@ -56,10 +56,10 @@ def mixed_text(draw: random.Random) -> str:
     return "".join(one() for _ in range(draw.randrange(60)))
 
 
-@pytest.mark.parametrize("text", GOLDEN, ids=range(len(GOLDEN)))
-def test_a_golden_sample_of_each_language_has_its_ids(text):
-    assert real_tokenizer().encode(text) == GOLDEN[text]
-    assert real_tokenizer().decode(GOLDEN[text]) == text
+def test_a_golden_sample_of_each_language_has_its_ids():
+    for text, ids in GOLDEN.items():
+        assert real_tokenizer().encode(text) == ids
+        assert real_tokenizer().decode(ids) == text
 
 
 def test_fifteen_hundred_mixed_texts_have_metas_ids_and_come_back():
@@ -120,27 +120,21 @@ def test_an_added_token_that_is_not_marked_special_cannot_be_typed_either(tmp_pa
     assert tokenizer.encode("a<|eot|>a") == [0, 26, 27, 4, 14, 19, 27, 28, 0]
 
 
-def test_a_tokenizer_json_gives_the_ids_it_was_saved_with(tmp_path):
-    real_tokenizer().save(tmp_path)
-    loaded = Tokenizer.from_folder(tmp_path)
-    draw = random.Random(1)
-    for text in [mixed_text(draw) for _ in range(100)] + ["<|eot|>", "a" * 30_000]:
-        assert loaded.encode(text) == real_tokenizer().encode(text)
-    assert loaded.special_id("<|patch|>") == 200_092
-    assert loaded.vocab_size == real_tokenizer().vocab_size
-
-
-def test_transformers_reads_the_saved_tokenizer_with_the_same_ids(tmp_path):
+def test_ours_and_transformers_read_the_saved_tokenizer_with_the_same_ids(tmp_path):
     from transformers import AutoTokenizer
 
     real_tokenizer().save(tmp_path)
-    theirs = AutoTokenizer.from_pretrained(tmp_path)
-    draw = random.Random(2)
+    ours, theirs = Tokenizer.from_folder(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
+    draw = random.Random(1)
     for text in [mixed_text(draw).replace("<|eot|>", "") for _ in range(100)] + list(GOLDEN):
-        assert theirs.encode(text, add_special_tokens=False) == real_tokenizer().encode(text)
+        ids = real_tokenizer().encode(text)
+        assert ours.encode(text) == theirs.encode(text, add_special_tokens=False) == ids
+    for text in ("<|eot|>", "a" * 30_000):
+        assert ours.encode(text) == real_tokenizer().encode(text)
+    assert ours.special_id("<|patch|>") == 200_092
     assert theirs.encode("Hi")[0] == theirs.bos_token_id == real_tokenizer().bos_id
     assert (theirs.pad_token_id, theirs.eos_token_id) == (200_018, 200_008)
-    assert len(theirs) == real_tokenizer().vocab_size
+    assert len(theirs) == ours.vocab_size == real_tokenizer().vocab_size
 
 
 @given(st.lists(st.integers(0, 202_047), max_size=30))
@@ -209,9 +203,10 @@ def test_a_folder_with_both_files_is_read_from_tokenizer_json(tmp_path):
     assert Tokenizer.from_folder(tmp_path).vocab_size == byte_tokenizer().vocab_size
 
 
-def test_a_folder_with_metas_file_alone_is_converted(tmp_path):
-    (tmp_path / "tokenizer.model").symlink_to(VOCABULARY)
-    assert Tokenizer.from_folder(tmp_path).encode("How's it going?") == GOLDEN["How's it going?"]
+def test_a_folder_with_metas_file_alone_is_converted():
+    # it is the folder of the tokenizer that all these tests ask
+    assert VOCABULARY.is_file() and not (VOCABULARY.parent / "tokenizer.json").exists()
+    assert real_tokenizer().encode("How's it going?") == GOLDEN["How's it going?"]
 
 
 def test_a_folder_without_a_tokenizer_says_what_was_looked_for(tmp_path):
