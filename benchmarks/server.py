@@ -19,13 +19,13 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 
-import httpx
 import numpy as np
 import torch
 
 from benchmarks.core import machine, middle, parse
 from benchmarks.served import Server, ours, transformers_serve
 from benchmarks.server_memory import watch
+from benchmarks.streamed import streamed
 from model import Llama4, Processor, SamplingParams, generate, load
 
 PLAIN = "plain loop"
@@ -93,19 +93,18 @@ def note(load: Load, times: list[float]) -> None:
     load.between += passed[1:]
 
 
-async def client(http: httpx.AsyncClient, server: Server, questions: Questions, text: str, load: Load) -> int:
+async def client(server: Server, questions: Questions, text: str, load: Load) -> int:
     """Ask one question as a stream; gives the number of tokens."""
-    times, words, tokens, whole = [time.perf_counter()], [], 0, False
-    async with http.stream("POST", "/v1/chat/completions", json=questions.body(text, server)) as answer:
-        async for line in answer.aiter_lines():
-            if line in ("", "data: [DONE]"):  # the peer does not send it
-                continue
-            chunk = json.loads(line.removeprefix("data: "))
-            words += [choice["delta"].get("content") or "" for choice in chunk["choices"]]
-            whole = whole or any(choice["finish_reason"] for choice in chunk["choices"])
-            if words and words[-1]:
-                times.append(time.perf_counter())
-            tokens = (chunk.get("usage") or {}).get("completion_tokens", 0)
+    times, words, tokens, whole, rest = [time.perf_counter()], [], 0, False, b""
+    for moment, piece in await streamed(f"{server.url}/v1/chat/completions", questions.body(text, server)):
+        *lines, rest = (rest + piece).split(b"\n")
+        chunks = [json.loads(line[6:]) for line in lines if line.startswith(b"data: {")]
+        choices = [choice for chunk in chunks for choice in chunk["choices"]]
+        said = [choice["delta"].get("content") or "" for choice in choices]
+        whole = whole or any(choice["finish_reason"] for choice in choices)
+        tokens = max([tokens, *((chunk.get("usage") or {}).get("completion_tokens", 0) for chunk in chunks)])
+        words += said
+        times += [moment] * sum(map(bool, said))
     note(load, times)
     load.lost += not whole
     load.other += whole and "".join(words) != questions.answers[text]
@@ -114,12 +113,11 @@ async def client(http: httpx.AsyncClient, server: Server, questions: Questions, 
 
 async def clients(server: Server, count: int, questions: Questions, load: Load) -> None:
     """That many at once; one that has its answer leaves."""
-    limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=server.url, timeout=600, limits=limits) as http:
-        begun = time.perf_counter()
-        asking = (client(http, server, questions, text, load) for text in questions.texts[:count])
-        tokens = sum(await asyncio.gather(*asking))
-        load.tokens_per_second.append(tokens / (time.perf_counter() - begun))
+    begun = time.perf_counter()
+    tokens = sum(
+        await asyncio.gather(*(client(server, questions, text, load) for text in questions.texts[:count]))
+    )
+    load.tokens_per_second.append(tokens / (time.perf_counter() - begun))
 
 
 def measure(options: argparse.Namespace) -> dict[str, Load]:
