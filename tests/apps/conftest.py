@@ -22,6 +22,7 @@ from model.demo.scenes import draw_scene
 from model.demo.shape import build_processor
 
 if TYPE_CHECKING:
+    from openai import OpenAI
     from playwright.sync_api import Browser, Page
 
     from tests.apps.browsing import App
@@ -68,6 +69,24 @@ def served(session: wb.Session) -> "Iterator[App]":
         warnings.simplefilter("ignore")
         demo.close()
         gc.collect()
+
+
+@pytest.fixture(scope="module")
+def url(session: wb.Session) -> Iterator[str]:
+    """An OpenAI-compatible server with nothing set."""
+    from tests.apps.serving import running
+
+    with running(session) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def client(url: str) -> "Iterator[OpenAI]":
+    """OpenAI's own client of it; it asks once and not again."""
+    from openai import OpenAI
+
+    with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")

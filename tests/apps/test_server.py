@@ -10,24 +10,11 @@ import httpx
 import numpy as np
 import pytest
 import torch
-from openai import OpenAI
 from PIL import Image
 
 import workbench as wb
-from tests.apps.serving import QUESTION, data_url, running
+from tests.apps.serving import QUESTION, data_url
 from workbench import SamplingParams
-
-
-@pytest.fixture(scope="module")
-def url(session):
-    with running(session) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def client(url):
-    with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120) as opened:
-        yield opened
 
 
 def alone(session, **settings) -> wb.Reply:
@@ -103,6 +90,17 @@ def test_a_bias_keeps_a_token_from_being_said(client):
     [first] = ask(client, **told).choices[0].token_ids
     [other] = ask(client, **told, logit_bias={str(first): -100}).choices[0].token_ids
     assert other != first
+
+
+def test_penalties_count_what_was_said_in_the_answer(client, session):
+    penalties = {"frequency_penalty": -1.5, "presence_penalty": -2.0}
+    settings = {"temperature": 0, "max_tokens": 12}
+    ids = [session.processor.tokenizer.bos_id]
+    said = client.completions.create(model="demo", prompt=ids, **settings, **penalties).choices[0].text
+    assert said != client.completions.create(model="demo", prompt=ids, **settings).choices[0].text
+    expected = alone(session, max_tokens=12, **penalties).text
+    assert ask(client, **settings, **penalties).choices[0].message.content == expected
+    assert expected != ask(client, **settings).choices[0].message.content
 
 
 def test_pictures_arrive_as_data_urls(client, session):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from jsonschema import validate
 from llguidance import LLMatcher
-from openai import AsyncOpenAI, BadRequestError, OpenAI
+from openai import AsyncOpenAI, BadRequestError
 from pydantic import BaseModel, ConfigDict
 
 from apps.serving.grammars import Grammars, Held
@@ -18,7 +18,7 @@ from apps.serving.requests import ChatRequest
 from apps.serving.scheduler import Scheduler
 from model import SamplingParams
 from tests.apps.conftest import saying
-from tests.apps.serving import QUESTION, running, until
+from tests.apps.serving import QUESTION, until
 
 SCHEMA = {
     "type": "object",
@@ -35,18 +35,6 @@ SCHEMA = {
 
 def of(schema: dict) -> dict:
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
-
-
-@pytest.fixture(scope="module")
-def url(session):
-    with running(session) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def client(url):
-    with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120) as opened:
-        yield opened
 
 
 def ask(client, **settings):
