@@ -3,17 +3,24 @@
 import ast
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 RENDERED = sorted((ROOT / "docs" / "course").glob("*.md"))
 
+# the notebooks' client talks to its kernel over sockets that it leaves to the garbage collector
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -67,24 +74,45 @@ def test_a_notebook_keeps_to_the_public_interface_and_defines_no_helpers(path: P
             assert [ast.unparse(one) for one in node.decorator_list] == ["triton.jit"], node.name
 
 
+# A notebook begins in a folder of its own, and of the one before it no name, no widget and no module of ours
+# is left; what stays is what takes long to import.
+AFRESH = """
+import os, sys
+from ipywidgets import Widget
+Widget.close_all()
+for name in [name for name in sys.modules if name.split(".")[0] in ("kernels", "model", "workbench")]:
+    del sys.modules[name]
+os.environ.pop("TRITON_INTERPRET", None)  # the seventh sets it
+os.chdir({folder!r})
+get_ipython().run_line_magic("reset", "-f")
+"""
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NotebookClient]:
+    """One kernel for all notebooks: it imports torch and its company once."""
+    folder = tmp_path_factory.mktemp("kernel")
+    with pytest.MonkeyPatch.context() as patch:
+        # it finds the packages without being installed
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+        patch.setenv("IPYTHONDIR", str(folder / "ipython"))
+        opened = NotebookClient(
+            new_notebook(),
+            timeout=600,
+            kernel_name="python3",
+            store_widget_state=False,
+            resources={"metadata": {"path": str(folder)}},
+        )
+        with opened.setup_kernel():
+            yield opened
+
+
 @pytest.mark.slow
-# the notebook's client talks to its kernel over sockets that it leaves to the garbage collector
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @every_notebook
-def test_a_notebook_runs_top_to_bottom(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    # it writes its files into an empty folder, and finds the packages without being installed
-    here = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    monkeypatch.setenv("PYTHONPATH", here)
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    notebook = read(path)
-    client = NotebookClient(
-        notebook,
-        timeout=600,
-        kernel_name="python3",
-        store_widget_state=False,
-        resources={"metadata": {"path": str(tmp_path)}},
-    )
-    client.execute()
+def test_a_notebook_runs_top_to_bottom(path: Path, client: NotebookClient, tmp_path: Path):
+    notebook = client.nb = read(path)
+    notebook.cells.insert(0, new_code_cell(AFRESH.format(folder=str(tmp_path))))
+    client.execute(cleanup_kc=False)
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     shown = [data for output in outputs for data in output.get("data", {})]
     complaints = [output.text for output in outputs if output.get("name") == "stderr"]
@@ -93,6 +121,20 @@ def test_a_notebook_runs_top_to_bottom(path: Path, tmp_path: Path, monkeypatch: 
     if path.stem == "01_first_trace":
         assert "application/vnd.jupyter.widget-view+json" in shown
         assert (tmp_path / "traces" / "first.html").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_a_notebook_knows_nothing_of_the_one_before_it(client: NotebookClient, tmp_path: Path):
+    afresh = AFRESH.format(folder=str(tmp_path))
+    before = "import workbench as wb\nimport workbench.routing"
+    client.nb = new_notebook(
+        cells=[new_code_cell(cell) for cell in (before, afresh, "import workbench", "wb")]
+    )
+    with pytest.raises(CellExecutionError, match="name 'wb' is not defined"):
+        client.execute(cleanup_kc=False)
+    client.nb = new_notebook(cells=[new_code_cell("workbench.routing")])
+    with pytest.raises(CellExecutionError, match="has no attribute 'routing'"):
+        client.execute(cleanup_kc=False)
 
 
 def test_the_rendered_lesson_is_the_notebooks_own_and_small():
