@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ from workbench.view.module import script, style
 from workbench.view.payload import Feed, Message, snapshot
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 LAYERS, EXPERTS, PROMPT = 48, 128, 100
 TILE, SIDE, TILES = 336, 12, 4  # as Llama 4 cuts a square picture of twice that: and a thumbnail of it
@@ -201,12 +201,10 @@ def opened(page: Page, trace: Trace) -> dict[str, float]:
     return {"bytes of the page": size, "milliseconds to open": page.evaluate("performance.now()")}
 
 
-def measure(tokens: int, updates: int, frames: int, rate: float = RATE) -> dict[str, object]:
-    """All numbers of a trace of that size: bytes, and milliseconds one by one.
-
-    Raises:
-        NoChromium: there is none.
-    """
+def measure(
+    browser: Browser, tokens: int, updates: int, frames: int, rate: float = RATE
+) -> dict[str, object]:
+    """All numbers of a trace of that size: bytes, and milliseconds one by one."""
     trace = trace_of(tokens)
     growing = updates_of(tokens, updates)
     found: dict[str, object] = {
@@ -214,8 +212,7 @@ def measure(tokens: int, updates: int, frames: int, rate: float = RATE) -> dict[
         "bytes an update": int(np.median([bytes_of(message) for message in growing])),
         "bytes a token of the whole": round(bytes_of(snapshot(trace, RUN)) / tokens),
     }
-    with chromium() as browser:
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
+    with browser.new_page(viewport={"width": 1280, "height": 900}) as page:
         found |= opened(page, trace)
         page.goto("about:blank")
         page.evaluate(MOUNT, [script(), style(), snapshot(trace, RUN, done=False)["items"]])
@@ -237,8 +234,15 @@ def _line(found: dict) -> str:
     return sizes + opened + live + "".join(f"{spread(name):>17}" for name in ("pan", "zoom"))
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Measure, print, and write what was asked for."""
+def main(arguments: list[str] | None = None, browser: Browser | None = None) -> None:
+    """Measure, print, and write what was asked for.
+
+    Args:
+        arguments: the command line. browser: an open one; by default one of its own.
+
+    Raises:
+        NoChromium: there is none.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--updates", type=int, default=200, help="words that come one by one (%(default)s)")
     parser.add_argument("--rate", type=float, default=RATE, help="of them a second (%(default)s)")
@@ -253,12 +257,13 @@ def main(arguments: list[str] | None = None) -> None:
     columns = {"tokens": 7, "B/update": 12, "B/token": 10, "opens in": 11, "update": 16, "its frames": 17}
     columns |= {"skipped": 9, "frames of pan": 17, "of zoom": 17}
     print("".join(f"{name:>{width}}" for name, width in columns.items()))
-    told["sizes"] = []
-    for tokens in chosen.sizes:
-        told["sizes"].append(measure(tokens, chosen.updates, chosen.frames, chosen.rate))
-        print(_line(told["sizes"][-1]))
-    with chromium() as browser:
-        told["mailed"] = opened(browser.new_page(), illustrated(chosen.pictures))
+    with chromium() if browser is None else nullcontext(browser) as shown:
+        told["sizes"] = []
+        for tokens in chosen.sizes:
+            told["sizes"].append(measure(shown, tokens, chosen.updates, chosen.frames, chosen.rate))
+            print(_line(told["sizes"][-1]))
+        with shown.new_page() as page:
+            told["mailed"] = opened(page, illustrated(chosen.pictures))
     size, milliseconds = told["mailed"].values()
     print(f"\nto mail, {WORDS} words about {chosen.pictures} pictures: {size / 2**20:.1f} MiB", end="")
     print(f", opens in {milliseconds / 1000:.2f} s\n{GOAL}")

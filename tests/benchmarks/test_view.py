@@ -1,11 +1,11 @@
 """The benchmark of the view measures what it says, at a size that fits a test."""
 
 import json
-import subprocess
-import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from playwright.sync_api import Browser
 
 from benchmarks import view
 from workbench.trace import PROMPT
@@ -42,14 +42,13 @@ def test_words_that_no_frame_showed_alone_are_counted(page):
     assert found["skipped"] >= 4 and max(found["live"]) > 300 and max(found["update"]) > 200
 
 
-@pytest.mark.browser
-def test_every_number_is_measured_and_written(tmp_path):
+def test_every_number_is_measured_and_written(
+    browser: Browser, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(view, "WORDS", 30)  # in the page to mail
     path = tmp_path / "view.json"
     options = ["--sizes", "200", "--updates", "3", "--frames", "5", "--pictures", "1", "--json", str(path)]
-    # a process of its own: two Playwrights in one wait for each other
-    said = subprocess.run(
-        [sys.executable, "-m", "benchmarks.view", *options], check=True, timeout=300, capture_output=True
-    )
+    view.main(options, browser)
     found = json.loads(path.read_text())
     (size,) = found["sizes"]
     assert found["mailed"]["bytes of the page"] > size["bytes of the page"]
@@ -57,4 +56,4 @@ def test_every_number_is_measured_and_written(tmp_path):
     assert min(size["update"]) > 0 and size["live"] and 0 <= size["skipped"] <= 3
     assert size["bytes of the page"] > 200 * size["bytes a token of the whole"]
     assert size["milliseconds to open"] > 0
-    assert b"    200" in said.stdout
+    assert "    200" in capsys.readouterr().out
