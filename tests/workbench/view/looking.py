@@ -1,5 +1,6 @@
 """How tests look at the view: what stands on the page, read as a person would."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Locator, Page
@@ -35,6 +36,18 @@ def word(page: Page, text: str, nth: int = 0) -> Locator:
 
 def wait_for_token(page: Page, token: int) -> None:
     page.wait_for_selector(f'.tv[data-token="{token}"]')
+
+
+def until(page: Page, holds: Callable[[], bool]) -> None:
+    """Wait for what is seen in a frame to come: it is asked again and again, from here.
+
+    The page's own security policy forbids Playwright to wait inside it.
+    """
+    for _ in range(1000):
+        if holds():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("it never came to hold")
 
 
 def experts_shown(page: Page) -> list[str]:

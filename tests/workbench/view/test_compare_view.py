@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.workbench.view.looking import RED
+from tests.workbench.view.looking import RED, until
 from tests.workbench.view.traces import make_trace
 from workbench.trace import Trace, replace
 from workbench.view.html import compare_to_html
@@ -135,10 +135,10 @@ def test_everything_follows_the_theme(shown: Page):
     cell = shown.get_by_role("group", name=MAP).locator("canvas")
     brightness = """canvas => [...canvas.getContext("2d").getImageData(57, 4, 1, 1).data]
         .slice(0, 3).reduce((a, b) => a + b)"""
-    assert cell.evaluate(brightness) > 500
+    until(shown, lambda: cell.evaluate(brightness) > 500)
     shown.emulate_media(color_scheme="dark")
     expect(shown.locator(".tv[data-theme=dark]")).to_have_count(3)
-    assert cell.evaluate(brightness) < 300
+    until(shown, lambda: cell.evaluate(brightness) < 300)
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -1,6 +1,7 @@
 """The Gradio host without Gradio: its five values, and a server whose answers come from Python."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -45,7 +46,7 @@ def trace() -> Trace:
 
 
 @pytest.fixture
-def gradio(page: Page, trace: Trace) -> Page:
+def gradio(page: Page, trace: Trace) -> Iterator[Page]:
     page.goto("about:blank")
     page.asked = []
 
@@ -53,12 +54,12 @@ def gradio(page: Page, trace: Trace) -> Page:
         page.asked.append(question)
         return payload.answer_pull(trace, question["run"], question["from"], done=True)
 
-    page.expose_function("pull", pull)
-    page.expose_function(
-        "attention", lambda question: payload.answer_attention(trace, question["run"], question)
-    )
-    page.evaluate(HOST, [script(), style()])
-    return page
+    def attention(question: dict) -> dict:
+        return payload.answer_attention(trace, question["run"], question)
+
+    with page.expose_function("pull", pull), page.expose_function("attention", attention):
+        page.evaluate(HOST, [script(), style()])
+        yield page
 
 
 def tell(page: Page, message: dict) -> None:

@@ -1,19 +1,19 @@
-"""The widgets in a real JupyterLab: shown, clicked, growing, not in the way of the notebook's own keys."""
+"""The widgets in a real JupyterLab: shown, clicked, growing, and what a saved notebook keeps of them."""
 
 import base64
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
-from jupyter_client import BlockingKernelClient
-from playwright.sync_api import Page, expect
+from nbconvert import HTMLExporter
+from playwright.sync_api import Browser, Page, expect
 
-from tests.workbench.view.jlab import notebook, running
+from tests.workbench.view.jlab import Desk, notebook, running
 from tests.workbench.view.looking import DONE, RED, experts_of, experts_shown, veil_at, wait_for_token, word
 from tests.workbench.view.test_panel import png
 from tests.workbench.view.traces import SIDE, make_trace
+from workbench.view.saved import VIEW
 
 pytestmark = pytest.mark.slow
 
@@ -55,43 +55,69 @@ PASTE = """
   field.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true}));
 }
 """
-SOON = 120_000  # ms until something happens on a machine that has other things to do
-CONNECTED = (  # the page may still be loading
-    "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus"
-    " === 'connected'"
-)
+# a notebook with every widget, as it is saved
+SAVED = {
+    "view": """
+import workbench as wb
+from tests.workbench.view.traces import make_trace
+make_trace().view()
+""",
+    "compare": "wb.compare(make_trace(), make_trace(seed=1))",
+    "chat": """
+session = wb.load("demo")
+chat = session.chat_widget(max_tokens=20)
+chat
+""",
+    "ask": """
+chat.ask("Hello!")
+print(chat.wait())
+""",
+    "lab": """
+lab = wb.expert_lab(session, "Hello!", sampling=wb.SamplingParams(max_tokens=3), draws=2)
+lab
+""",
+    "try": """
+lab.controls.expert = int(chat.trace.routed_experts[0, 0, 0])
+lab.run()
+print(lab.wait())
+""",
+}
+MOST = 600_000  # bytes of that: five pictures of about 60 kB in base64, and room for other fonts
+SOON = 300_000  # ms until something happens on a machine that has other things to do
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+def jupyter(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("lab")
-    with running(folder) as address:
-        yield address, folder
+    with running(folder) as address, browser.new_context(viewport={"width": 1280, "height": 800}) as context:
+        opened = Desk(context.new_page(), address, folder)
+        yield opened
+        opened.leave()
 
 
-def run_all(page: Page, lab: tuple[str, Path], name: str, *cells: str) -> None:
-    address, folder = lab
-    notebook(folder / f"{name}.ipynb", *cells)
-    page.goto(f"{address}/doc/tree/{name}.ipynb?reset")
-    page.wait_for_function(CONNECTED, timeout=120_000)
-    page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+@pytest.fixture
+def desk(jupyter: Desk) -> Iterator[Desk]:
+    """JupyterLab with nothing open; the test fails if a script on it raised."""
+    errors: list[str] = []
+
+    def note(error: Exception) -> None:
+        errors.append(str(error))
+
+    jupyter.page.on("pageerror", note)
+    yield jupyter
+    jupyter.clear()
+    jupyter.page.remove_listener("pageerror", note)
+    assert not errors, f"scripts on the page raised: {errors}"
 
 
-def in_kernel(page: Page, lab: tuple[str, Path], expression: str) -> object:
-    """The value of an expression in the notebook's kernel, asked directly and not through the page."""
-    kernel = page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.id")
-    client = BlockingKernelClient(connection_file=str(lab[1] / "runtime" / f"kernel-{kernel}.json"))
-    client.load_connection_file()
-    client.start_channels()
-    client.wait_for_ready(timeout=60)
-    asked = {"value": f"__import__('json').dumps({expression})"}
-    reply = client.execute_interactive("", user_expressions=asked, timeout=60, output_hook=lambda _: None)
-    client.stop_channels()
-    return json.loads(reply["content"]["user_expressions"]["value"]["data"]["text/plain"].strip("'"))
+def run(desk: Desk, name: str, *cells: str) -> Page:
+    """A new notebook with these cells, run; the page that shows it."""
+    desk.run(notebook(desk.folder / f"{name}.ipynb", *cells))
+    return desk.page
 
 
-def test_a_notebook_shows_the_widget_and_hears_of_clicks(page: Page, lab: tuple[str, Path]):
-    run_all(page, lab, "show", SHOW)
+def test_a_notebook_shows_the_widget_and_hears_of_clicks(desk: Desk):
+    page = run(desk, "show", SHOW)
     page.wait_for_selector(f'{DONE}[data-attention="{RED}:7:-1:thumbnail"]', timeout=120_000)
     trace = make_trace()
     assert experts_shown(page) == experts_of(trace, RED)
@@ -99,7 +125,7 @@ def test_a_notebook_shows_the_widget_and_hears_of_clicks(page: Page, lab: tuple[
 
     word(page, "circle", 1).click()
     page.wait_for_selector(f'.tv[data-attention^="{RED - 6}:"]')
-    assert in_kernel(page, lab, "[widget.selected, widget.selection.token, widget.selection.text]") == [
+    assert desk.ask("[widget.selected, widget.selection.token, widget.selection.text]") == [
         RED - 6,
         RED - 6,
         " circle",
@@ -112,13 +138,13 @@ def test_a_notebook_shows_the_widget_and_hears_of_clicks(page: Page, lab: tuple[
     wait_for_token(page, RED - 5)
     assert page.locator(".jp-Cell").count() == cells
 
-    in_kernel(page, lab, f"setattr(widget, 'selected', {RED})")
+    desk.ask(f"setattr(widget, 'selected', {RED})")
     wait_for_token(page, RED)
     expect(page.locator('.tv [aria-selected="true"]')).to_have_text(" red")
 
 
-def test_a_running_answer_grows_in_the_notebook(page: Page, lab: tuple[str, Path]):
-    run_all(page, lab, "follow", SHOW, FOLLOW)
+def test_a_running_answer_grows_in_the_notebook(desk: Desk):
+    page = run(desk, "follow", SHOW, FOLLOW)
     growing = page.locator(".tv").nth(1)
     expect(growing).to_have_attribute("data-run", "run-1", timeout=120_000)
     expect(growing).to_have_attribute("data-done", "true", timeout=60_000)
@@ -126,8 +152,8 @@ def test_a_running_answer_grows_in_the_notebook(page: Page, lab: tuple[str, Path
     expect(growing.locator(".tv-frame")).to_have_count(2)
 
 
-def test_a_typed_question_about_a_picture_is_answered(page: Page, lab: tuple[str, Path]):
-    run_all(page, lab, "chat", CHAT)
+def test_a_typed_question_about_a_picture_is_answered(desk: Desk):
+    page = run(desk, "chat", CHAT)
     chat = page.locator(".tvp-chat")
     expect(chat).to_be_visible(timeout=SOON)
     cells = page.locator(".jp-Cell").count()
@@ -149,8 +175,8 @@ def test_a_typed_question_about_a_picture_is_answered(page: Page, lab: tuple[str
     answer = chat.locator(".tvp-said:not(.tvp-asked) p").first
     expect(message).to_have_value("")
     expect(answer).not_to_have_attribute("aria-busy", "true")
-    assert in_kernel(page, lab, f"chat.reply.text == {answer.inner_text()!r}")
-    assert in_kernel(page, lab, "chat.messages[-1]['content'] == chat.trace.text")
+    assert desk.ask(f"chat.reply.text == {answer.inner_text()!r}")
+    assert desk.ask("chat.messages[-1]['content'] == chat.trace.text")
 
     message.evaluate(PASTE % base64.b64encode(png("blue")).decode())
     expect(chat.locator(".tvp-tray")).to_contain_text("image 2", timeout=SOON)
@@ -162,62 +188,42 @@ def test_a_typed_question_about_a_picture_is_answered(page: Page, lab: tuple[str
     chat.get_by_role("button", name="Send").click()
     expect(chat.locator(".tvp-asked")).to_have_count(2, timeout=SOON)
     expect(chat.get_by_role("button", name="Send")).to_be_visible(timeout=SOON)
-    assert in_kernel(page, lab, "len(chat.messages)") == 4
+    assert desk.ask("len(chat.messages)") == 4
 
-    first = in_kernel(page, lab, "int(chat.trace.generated_index[0])")
+    first = desk.ask("int(chat.trace.generated_index[0])")
     page.locator(f'.tv-token[data-token="{first}"]').click()
     page.wait_for_selector(f'.tv[data-attention^="{first}:"]', timeout=SOON)
-    assert in_kernel(page, lab, "chat.view.selection.token") == first
+    assert desk.ask("chat.view.selection.token") == first
     assert page.locator(".jp-Cell").count() == cells
 
 
-def test_a_saved_notebook_keeps_the_conversation_as_a_picture(page: Page, lab: tuple[str, Path]):
-    ask = "chat.ask('Hello!'); chat.wait(); None"
-    run_all(page, lab, "saved", CHAT, ask)
-    page.wait_for_selector(DONE, timeout=SOON)
-    expect(page.locator(".tvp-chat").get_by_role("button", name="Send")).to_be_visible(timeout=SOON)
-    in_kernel(page, lab, "chat.wait() is chat.reply")
-    page.evaluate("jupyterapp.commands.execute('docmanager:save')")
-    page.wait_for_function("!jupyterapp.shell.currentWidget.context.model.dirty")
-    path = lab[1] / "saved.ipynb"
-    assert path.stat().st_size < 250_000
-    document = nbformat.read(path, as_version=4)
-    assert "widgets" not in document.metadata
-    kept = document.cells[0].outputs[-1].data
-    assert kept["text/plain"].startswith("user: Hello!\nassistant: ") and "image/png" in kept
-    assert page.locator(".jp-OutputArea img[src^='data:image/png']").count() == 0, (
-        "a live page shows no picture"
-    )
-
-
-def test_a_notebook_that_ran_elsewhere_shows_its_picture_until_it_is_run(page: Page, lab: tuple[str, Path]):
-    address, folder = lab
+def test_a_notebook_that_ran_elsewhere_shows_its_picture_until_it_is_run(desk: Desk):
+    page = desk.page
     data, _ = make_trace().view()._repr_mimebundle_()
-    path = notebook(folder / "elsewhere.ipynb", "wb.load('demo')")
+    path = notebook(desk.folder / "elsewhere.ipynb", "wb.load('demo')")
     document = nbformat.read(path, as_version=4)
     document.cells[0].outputs = [nbformat.v4.new_output("display_data", data)]
     nbformat.write(document, path)
-    page.goto(f"{address}/doc/tree/elsewhere.ipynb?reset")
+    desk.open(path)
     picture = page.locator(".jp-OutputArea img")
     expect(picture).to_be_visible(timeout=SOON)
-    page.wait_for_function(CONNECTED, timeout=SOON)
     assert picture.evaluate("image => image.naturalWidth") > 400
     expect(page.locator(".jp-OutputArea")).not_to_contain_text("widget")
 
 
-def test_two_traces_stand_side_by_side_and_a_click_on_one_is_heard(page: Page, lab: tuple[str, Path]):
-    run_all(page, lab, "pair", PAIR)
+def test_two_traces_stand_side_by_side_and_a_click_on_one_is_heard(desk: Desk):
+    page = run(desk, "pair", PAIR)
     page.wait_for_selector(".tv-compare[data-done=true]", timeout=SOON)
     expect(page.locator(".tv-side")).to_have_count(2)
     first = int(make_trace().generated_index[0])
     page.locator(".tv-side").nth(1).locator(f'.tv-token[data-token="{first}"]').click()
     expect(page.locator('.tv-side [aria-selected="true"]')).to_have_count(2)
     expect(page.locator(f'.tv-side .tv[data-attention^="{first}:"]')).to_have_count(2, timeout=SOON)
-    assert in_kernel(page, lab, "pair.selected") == first
+    assert desk.ask("pair.selected") == first
 
 
-def test_an_expert_is_chosen_by_keyboard_and_tried(page: Page, lab: tuple[str, Path]):
-    run_all(page, lab, "lab", LAB)
+def test_an_expert_is_chosen_by_keyboard_and_tried(desk: Desk):
+    page = run(desk, "lab", LAB)
     bench = page.locator(".tvp-lab")
     expect(bench).to_be_visible(timeout=SOON)
     cells = page.locator(".jp-Cell").count()
@@ -228,6 +234,66 @@ def test_an_expert_is_chosen_by_keyboard_and_tried(page: Page, lab: tuple[str, P
     expect(page.locator(".tv-compare")).to_be_visible(timeout=SOON)
     expect(bench.get_by_role("status")).to_contain_text("Done: ForceExpert(", timeout=SOON)
     assert page.get_by_role("cell", name="mean KL(A || B)").count() == 1
-    settings = in_kernel(page, lab, "[lab.controls.layer, lab.controls.expert, lab.comparison.b.text]")
-    assert settings[1] == 1 and settings[0] > in_kernel(page, lab, "lab.controls._model['layers'][0]")
+    settings = desk.ask("[lab.controls.layer, lab.controls.expert, lab.comparison.b.text]")
+    assert settings[1] == 1 and settings[0] > desk.ask("lab.controls._model['layers'][0]")
     assert page.locator(".jp-Cell").count() == cells
+
+
+@pytest.fixture(scope="module")
+def saved(jupyter: Desk) -> Path:
+    """The notebook with every widget, run and saved by JupyterLab."""
+    page = run(jupyter, "saved", *SAVED.values())
+    expect(page.locator(".tv-compare")).to_have_count(2, timeout=SOON)
+    expect(page.locator(".tvp-chat").get_by_role("button", name="Send")).to_be_visible(timeout=SOON)
+    # a live page shows the widgets and no picture
+    expect(page.locator(".jp-OutputArea img[src^='data:image/png']")).to_have_count(0)
+    jupyter.save()
+    jupyter.clear()
+    return jupyter.folder / "saved.ipynb"
+
+
+def outputs(path: Path, cell: str) -> list[dict]:
+    notebook = nbformat.read(path, as_version=4)
+    return [output.data for output in notebook.cells[list(SAVED).index(cell)].outputs if "data" in output]
+
+
+def test_a_saved_notebook_is_small_and_has_no_widget_state(saved: Path):
+    assert saved.stat().st_size < MOST
+    assert "widgets" not in nbformat.read(saved, as_version=4).metadata
+    assert "createTraceView" not in saved.read_text()
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("view", "The circle in image 1 is red.\n\n(138 tokens"),
+        ("compare", "A: The circle in image 1 is red."),
+        ("chat", "user: Hello!\nassistant: "),
+        ("lab", "with SilenceExpert("),
+    ],
+)
+def test_every_widget_leaves_a_picture_and_a_text_in_it(saved: Path, cell: str, said: str):
+    last = outputs(saved, cell)[-1]
+    assert VIEW in last and len(last["image/png"]) > 5000
+    assert said in last["text/plain"]
+    assert not any(" object at 0x" in output["text/plain"] for output in outputs(saved, cell))
+
+
+def test_a_page_without_a_kernel_shows_the_picture_of_every_widget(saved: Path, page: Page):
+    path = saved.with_suffix(".html")
+    path.write_text(HTMLExporter().from_filename(str(saved))[0], encoding="utf-8")
+    page.goto(path.as_uri(), wait_until="domcontentloaded")
+    pictures = page.locator(".jp-OutputArea img")
+    expect(pictures).to_have_count(4)
+    page.wait_for_function(
+        "[...document.querySelectorAll('.jp-OutputArea img')].every(image => image.naturalWidth > 400)"
+    )
+    assert [picture.is_visible() for picture in pictures.all()] == [True] * 4
+    expect(page.locator(f'script[type="{VIEW}"]')).to_have_count(0)
+
+
+def test_a_widget_that_changes_later_stands_before_its_picture_in_it(saved: Path):
+    for cell in ("chat", "lab"):
+        widget, picture = outputs(saved, cell)
+        assert widget[VIEW]["model_id"] != picture[VIEW]["model_id"]
+        assert "image/png" not in widget

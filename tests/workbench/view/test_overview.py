@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.workbench.view.looking import RED, open_page, pixel_of_cell, wait_for_token
+from tests.workbench.view.looking import RED, open_page, pixel_of_cell, until, wait_for_token
 from tests.workbench.view.traces import make_trace
 from workbench.trace import Trace
 
@@ -78,12 +78,10 @@ def test_plus_enlarges_the_cells_until_experts_can_be_read_and_the_word_stays_in
     frame.focus()
     for _ in range(6):
         shown.keyboard.press("+")
-    shown.wait_for_timeout(100)
-    assert frame.evaluate("e => e.scrollWidth") == 56 + 28 * len(trace)
-    assert frame.evaluate("e => e.scrollLeft") > 0
+    until(shown, lambda: frame.evaluate("e => e.scrollWidth") == 56 + 28 * len(trace))
+    until(shown, lambda: frame.evaluate("e => e.scrollLeft") > 0)
     shown.keyboard.press("0")
-    shown.wait_for_timeout(100)
-    assert frame.evaluate("e => e.scrollWidth <= e.clientWidth")
+    until(shown, lambda: frame.evaluate("e => e.scrollWidth <= e.clientWidth"))
 
 
 def test_the_load_says_what_lots_would_give(shown: Page, trace: Trace):
@@ -109,19 +107,13 @@ def test_a_load_far_from_chance_is_called_so(page: Page, tmp_path: Path, trace: 
 
 def test_bars_are_as_high_as_their_loads(shown: Page, trace: Trace):
     shown.get_by_role("radio", name="by expert").check()
-    shown.wait_for_timeout(100)
     counts = np.bincount(trace.routed_experts[:, 0, 0], minlength=8)
-    tops = (
-        shown.get_by_role("group", name=LOAD)
-        .locator("canvas")
-        .evaluate(
-            """canvas => Array.from({ length: 8 }, (_, expert) => {
-            const pixels = canvas.getContext("2d");
-            const at = y => [...pixels.getImageData(56 + expert * 48 + 6, y, 1, 1).data].join();
-            const ground = 6 * 20 + 18 + 84 - 1;
-            for (let y = 6 * 20 + 15; y < ground; y++) if (at(y) === at(ground)) return ground - y + 1;
-        })"""
-        )
-    )
     highest = max(counts.max(), 25)  # the band of chance ends there
-    assert np.allclose(tops, 84 * counts / highest, atol=3)
+    canvas = shown.get_by_role("group", name=LOAD).locator("canvas")
+    tops = """canvas => Array.from({ length: 8 }, (_, expert) => {
+        const pixels = canvas.getContext("2d");
+        const at = y => [...pixels.getImageData(56 + expert * 48 + 6, y, 1, 1).data].join();
+        const ground = 6 * 20 + 18 + 84 - 1;
+        for (let y = 6 * 20 + 15; y < ground; y++) if (at(y) === at(ground)) return ground - y + 1;
+    })"""
+    until(shown, lambda: np.allclose(canvas.evaluate(tops), 84 * counts / highest, atol=3))

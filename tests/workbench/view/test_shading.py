@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.workbench.view.looking import RED, open_page, wait_for_token, word
+from tests.workbench.view.looking import RED, open_page, until, wait_for_token, word
 from tests.workbench.view.traces import SIDE, make_trace
 from workbench.trace import Trace, replace
 
@@ -123,24 +123,19 @@ def test_squares_are_painted_with_the_colour_of_their_expert(shown: Page, trace:
     shown.get_by_role("radio", name="experts").check()
     shown.get_by_label("Strength of the overlay").fill("100")
     expect(shown.get_by_text("Experts of every square in layer 1")).to_be_visible()
-    shown.wait_for_timeout(100)  # the strength is drawn in a frame of its own
     swatches = shown.locator("section[aria-label='Pictures'] .tv-legend .tv-swatch")
     colours = swatches.evaluate_all(
         "all => all.map(e => getComputedStyle(e).backgroundColor.match(/\\d+/g).map(Number))"
     )
-    pixels = (
-        shown.locator(".tv-frame canvas")
-        .nth(1)
-        .evaluate(
-            f"""canvas => Array.from({{ length: {SIDE * SIDE} }}, (_, i) => {{
-            const at = k => (k + 0.2) / {SIDE};
-            const [x, y] = [at(i % {SIDE}) * canvas.width, at(Math.floor(i / {SIDE})) * canvas.height];
-            return [...canvas.getContext("2d").getImageData(x, y, 1, 1).data].slice(0, 3);
-        }})"""
-        )
-    )
+    canvas = shown.locator(".tv-frame canvas").nth(1)
+    pixels = f"""canvas => Array.from({{ length: {SIDE * SIDE} }}, (_, i) => {{
+        const at = k => (k + 0.2) / {SIDE};
+        const [x, y] = [at(i % {SIDE}) * canvas.width, at(Math.floor(i / {SIDE})) * canvas.height];
+        return [...canvas.getContext("2d").getImageData(x, y, 1, 1).data].slice(0, 3);
+    }})"""
     patches = (trace.image_index == 1) & (trace.modality == 1)
-    assert pixels == [colours[expert][:3] for expert in trace.routed_experts[patches, 0, 0]]
+    painted = [colours[expert][:3] for expert in trace.routed_experts[patches, 0, 0]]
+    until(shown, lambda: canvas.evaluate(pixels) == painted)  # the strength is drawn in a frame of its own
 
 
 def test_arrow_keys_walk_over_the_squares_of_a_picture(shown: Page, trace: Trace):

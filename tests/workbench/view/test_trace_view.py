@@ -12,6 +12,7 @@ from tests.workbench.view.looking import (
     experts_shown,
     open_page,
     pixel_of_cell,
+    until,
     veil_at,
     wait_for_token,
     word,
@@ -166,13 +167,8 @@ def test_layer_and_head_can_be_chosen(shown: Page, trace: Trace):
 def test_the_overlay_can_be_faded_away(shown: Page):
     shown.get_by_label("Strength of the overlay").fill("0")
     canvas = shown.locator(".tv-frame canvas").first
-    # asked again and again from here: the page's own security policy forbids Playwright to wait inside it
-    for _ in range(200):
-        alpha = canvas.evaluate("canvas => canvas.getContext('2d').getImageData(2, 2, 1, 1).data[3]")
-        if alpha == 0:
-            break
-        shown.wait_for_timeout(50)
-    assert alpha == 0
+    alpha = "canvas => canvas.getContext('2d').getImageData(2, 2, 1, 1).data[3]"
+    until(shown, lambda: canvas.evaluate(alpha) == 0)
 
 
 def test_a_prompted_word_says_that_it_has_no_map(shown: Page):
