@@ -162,6 +162,8 @@ class Page(Layout):
         except Refusal as refusal:
             return {self.notice: notice(str(refusal))}
         self.begun[visitor] = frames
+        if not self.desk.knows(visitor):  # the page was closed meanwhile
+            self._forget(visitor)
         return self._drawn(visitor, first) | {
             self.box: gr.update(submit_btn=False, stop_btn="Stop", **(emptied or {})),
             self.notice: notice(""), self.save: "", self.finding: "", self.looks: inside(),
@@ -318,11 +320,15 @@ class Page(Layout):
     def leave(self, request: gr.Request) -> None:
         """The page was closed."""
         visitor = request.session_hash
+        self.desk.leave(visitor)
+        self._forget(visitor)
+        self.ended.pop(visitor, None)
+        self.trials.stop(visitor)
+
+    def _forget(self, visitor: str) -> None:
+        """Let an answer go that nobody will watch."""
         if (frames := self.begun.pop(visitor, None)) is not None:
             frames.close()
-        self.ended.pop(visitor, None)
-        self.desk.leave(visitor)
-        self.trials.stop(visitor)
 
 
 def _with_picture(draft: dict | None, path: str) -> dict:

@@ -86,6 +86,11 @@ class Desk:
             self.leave(gone)
         return found
 
+    def knows(self, visitor: str) -> bool:
+        """Whether the visitor is one seen before, who has not left since."""
+        with self._lock:
+            return visitor in self._conversations
+
     def choose(self, visitor: str, name: str) -> str:
         """Answer the visitor in a weight format from now on; how its weights are held, in words.
 
@@ -195,7 +200,7 @@ class Desk:
         with conversation.lock:
             if conversation.turns is known:
                 conversation.turns, conversation.system = turns, system
-            return conversation.turns is turns
+            return bool(turns) and conversation.turns is turns
 
     def reopen(self, visitor: str, turn: int) -> Message | None:
         """The view of an answer of this conversation (-1: the last), if it is still kept."""
@@ -309,8 +314,7 @@ class Desk:
 
     def _growing(self, conversation: Conversation, answer: Answer, run: Run, feed: Feed) -> Iterator[Frame]:
         """A running answer, until it is over: the first word at once, then what is new now and then."""
-        made, shown, place = 0, 0, None
-        told, since = None, 0.0
+        made, shown, place, told, since = 0, 0, None, None, 0.0
         while True:
             run.await_token(made, SECONDS_BETWEEN_FRAMES)
             made, over = len(run.capture.steps), run.over

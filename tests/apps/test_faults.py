@@ -145,7 +145,8 @@ def test_visitors_who_came_and_went_leave_nothing_but_the_last_traces(session, p
     gc.collect()
     assert len(remembered.runs) == 9 and not [run for run in remembered.runs if run()]
     assert len([trace for trace in traces if trace()]) <= 2
-    assert not desk._conversations and desk.waiting == 0 and len(desk.shelf) == 2
+    assert not any(desk.knows(f"visitor {number}") for number in range(6))
+    assert desk.waiting == 0 and len(desk.shelf) == 2
 
 
 @pytest.mark.parametrize(
