@@ -55,6 +55,18 @@ def linear(
     return _int4(x, w, expert)
 
 
+def rms_normalize(x: Tensor, eps: float) -> Tensor:
+    """`kernels.norm.rms_normalize` of float32, in four operations instead of five. No gradients."""
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return x * torch.addcmul(_scalar(eps), length, length, value=1 / x.shape[-1]).rsqrt_()
+
+
+@cache
+@torch.inference_mode(False)
+def _scalar(value: float) -> Tensor:
+    return torch.tensor(value)
+
+
 def keeps(w: Tensor) -> bool:
     """Whether a plain weight gains by a second form: it is bfloat16, on a CPU that has one, and frozen."""
     return w.dtype == torch.bfloat16 and not w.requires_grad and w.device.type == "cpu" and _blocked()

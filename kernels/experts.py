@@ -54,7 +54,8 @@ def routed_swiglu(
         BackendUnavailable: the backend that was asked for cannot serve these tensors.
     """
     tensors = x, gates, *parts(gate_up), *parts(down)
-    if pick(backend, *tensors, obstacle=_lacks_kernel(gate_up, down)) == "triton":
+    # on a CPU only who asks for Triton gets it, interpreted; the question alone takes as long as a product
+    if (backend or x.is_cuda) and pick(backend, *tensors, obstacle=_lacks_kernel(gate_up, down)) == "triton":
         from kernels import experts_triton  # slow to import, and not to be had everywhere
 
         with torch.cuda.device_of(x):

@@ -30,10 +30,10 @@ def linear(x: Tensor | Rounded, w: Weight, backend: Backend | None = None) -> Te
     Raises:
         BackendUnavailable: the backend that was asked for cannot serve these tensors.
     """
-    x, codes = _with_codes(x, w)
+    x, codes = _with_codes(x, w) if isinstance(x, Rounded) else (x, None)
     if isinstance(w, Tensor) and backend is None:
         # straight to the product: at a single token the way there takes as long
-        return cpu.linear(x, w) if cpu.keeps(w) and fast_on_cpu(x, w) else F.linear(x, w)
+        return cpu.linear(x, w) if w.dtype == torch.bfloat16 and fast_on_cpu(x, w) else F.linear(x, w)
     obstacle = "leaves plain products to PyTorch" if isinstance(w, Tensor) else lacks_kernel(w)
     rows = x.reshape(-1, x.shape[-1])
     if pick(backend, x, *parts(w), obstacle=obstacle) == "triton":
@@ -48,10 +48,8 @@ def linear(x: Tensor | Rounded, w: Weight, backend: Backend | None = None) -> Te
     return y.unflatten(0, x.shape[:-1])
 
 
-def _with_codes(x: Tensor | Rounded, w: Weight) -> tuple[Tensor, RowScaled | None]:
-    """Plain activations, and their codes [rows, K] if they are there and `w` multiplies with them."""
-    if not isinstance(x, Rounded):
-        return x, None
+def _with_codes(x: Rounded, w: Weight) -> tuple[Tensor, RowScaled | None]:
+    """Plain activations, and their codes [rows, K] if `w` multiplies with them."""
     if not isinstance(w, RowScaled):
         return x.plain, None
     codes, scale = x.rows.codes, x.rows.scale

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from kernels import cpu
 from kernels.backend import Backend, pick
 from kernels.fp8 import Rounded, nearest_rows
+from kernels.linear import fast_on_cpu
 
 
 def rms_normalize(x: Tensor, eps: float) -> Tensor:
@@ -18,7 +20,9 @@ def rms_normalize(x: Tensor, eps: float) -> Tensor:
 
     Zhang & Sennrich 2019, without the weight.
     """
-    return F.rms_norm(x.float(), x.shape[-1:], eps=eps).type_as(x)
+    values = x.float()
+    fast = fast_on_cpu(x)
+    return (cpu.rms_normalize(values, eps) if fast else F.rms_norm(values, x.shape[-1:], eps=eps)).type_as(x)
 
 
 def rms_norm_rounded(x: Tensor, weight: Tensor, eps: float, backend: Backend | None = None) -> Rounded:

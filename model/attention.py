@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from kernels import attention_rows
@@ -21,6 +21,7 @@ from model.cache import KVCache
 from model.config import TextConfig
 from model.hooks import HookPoint
 from model.linear import Linear
+from model.module import Module
 from model.norms import rms_normalize
 from model.quantize import takes_codes
 from model.rope import inverse_frequencies, rotate, text_turns
@@ -65,10 +66,14 @@ class Sight:
     ) -> None:
         self.config = config
         self.positions = positions
-        self.turns = text_turns(positions.clamp(min=0), inverse_frequencies(config, positions.device))
-        self.temperature = query_temperature(config, positions)
         earlier = cache.length if cache else 0
         self.slots = earlier + positions.shape[1]
+        self.turns = text_turns(
+            positions if counting else positions.clamp(min=0), inverse_frequencies(config, positions.device)
+        )
+        # up to there the factor is 1
+        near = counting and self.slots < config.floor_scale
+        self.temperature = None if near else query_temperature(config, positions)
         # slots before this one are no longer kept by the chunked (or the global) layers
         self.first_slot = dict(cache.first) if cache else {True: 0, False: 0}
         if counting and attention_mask is None:
@@ -128,7 +133,7 @@ def query_temperature(config: TextConfig, positions: Tensor) -> Tensor | None:
     return (torch.log1p(steps) * config.attn_scale + 1.0)[:, :, None, None]
 
 
-class Attention(nn.Module):
+class Attention(Module):
     """Grouped-query attention of one decoder layer; both kinds of layers have the same weights."""
 
     def __init__(self, config: TextConfig, layer: int) -> None:
@@ -157,10 +162,9 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor | Rounded, sight: Sight, cache: KVCache | None = None) -> Tensor:
         """[B, T, M] to [B, T, M]; extends this layer's part of the cache."""
-        head_dim = self.config.head_dim
-        q = self.hook_q(self.q_proj(x).unflatten(-1, (-1, head_dim)))
-        k = self.hook_k(self.k_proj(x).unflatten(-1, (-1, head_dim)))
-        v = self.hook_v(self.v_proj(x).unflatten(-1, (-1, head_dim)))
+        q, k, v = self.q_proj(x), self.k_proj(x), self.v_proj(x)
+        heads = (*q.shape[:2], -1, self.config.head_dim)
+        q, k, v = self.hook_q(q.view(heads)), self.hook_k(k.view(heads)), self.hook_v(v.view(heads))
         if self.chunked:
             # together, for half the operations: at a single token every one counts
             both = rotate(torch.cat((q, k), dim=2), sight.turns)

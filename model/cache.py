@@ -105,9 +105,11 @@ class KVCache:
             if buffer is not None:
                 grown[:, :, :, :kept] = buffer[:, :, :, :kept]
             self._buffers[layer] = buffer = grown
-        buffer[0, :, :, kept:end] = key
-        buffer[1, :, :, kept:end] = value
-        return buffer[0, :, :, :end], buffer[1, :, :, :end]
+        # not by index: of a single token that takes twice as long
+        new = buffer.narrow(3, kept, end - kept)
+        new[0].copy_(key)
+        new[1].copy_(value)
+        return buffer.narrow(3, 0, end).unbind()
 
     def commit(self, tokens: int, positions: Tensor | None) -> None:
         """Close a pass over `tokens` slots; `positions` [batch, tokens] if they do not simply count on."""

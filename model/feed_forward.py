@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from kernels.fp8 import Rounded
 from model.hooks import HookPoint
 from model.linear import Linear
+from model.module import Module
 from model.quantize import takes_codes
 
 
-class FeedForward(nn.Module):
+class FeedForward(Module):
     """`down(silu(gate(x)) * up(x))`, without biases (Shazeer 2020).
 
     Args:

@@ -6,14 +6,16 @@ from torch import Tensor, nn
 
 from kernels import linear
 from kernels.fp8 import Rounded
+from model.module import Module
 
 
-class Linear(nn.Linear):
+class Linear(Module, nn.Linear):
     """`nn.Linear` in everything else."""
 
     def forward(self, x: Tensor | Rounded) -> Tensor:
         """[..., K] to [..., N]."""
-        if self.bias is None:
-            return linear(x, self.weight)
+        # not self.weight: PyTorch's parameters are where Python looks last
+        if self._parameters["bias"] is None:
+            return linear(x, self._parameters["weight"])
         # a bias is added before the result is rounded, which only PyTorch's own product can
         return super().forward(x.plain if isinstance(x, Rounded) else x)

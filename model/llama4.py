@@ -18,12 +18,13 @@ from model.config import Llama4Config, TextConfig
 from model.feed_forward import FeedForward
 from model.hooks import HookPoint, find_hook_point, name_hook_points
 from model.linear import Linear
+from model.module import Module
 from model.moe import MixtureOfExperts
 from model.norms import RMSNorm
 from model.vision import VisionTower
 
 
-class Block(nn.Module):
+class Block(Module):
     """One decoder layer: attention, then a dense MLP (`mlp`) or experts (`moe`)."""
 
     def __init__(self, config: TextConfig, layer: int) -> None:
@@ -62,7 +63,7 @@ class Unembed(Linear):
         return self.hook_logits(super().forward(x))
 
 
-class Llama4(nn.Module):
+class Llama4(Module):
     """The whole network.
 
     Args:

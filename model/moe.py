@@ -16,10 +16,11 @@ from kernels.fp8 import Rounded
 from model.config import TextConfig
 from model.feed_forward import FeedForward
 from model.hooks import HookPoint
+from model.module import Module
 from model.quantize import held
 
 
-class MixtureOfExperts(nn.Module):
+class MixtureOfExperts(Module):
     """Router, routed experts and shared expert of one layer."""
 
     def __init__(self, config: TextConfig) -> None:
@@ -75,5 +76,5 @@ class MixtureOfExperts(nn.Module):
             if self.hook_expert_weights.edited:
                 rows, experts = weights.nonzero(as_tuple=True)
                 return rows, experts, weights[rows, experts]
-        rows = torch.arange(len(x), device=x.device).repeat_interleave(self.experts_per_token)
-        return rows, chosen.flatten(), gates.flatten()
+        rows = torch.arange(len(x), device=x.device)[:, None].expand_as(chosen)
+        return rows.flatten(), chosen.flatten(), gates.flatten()

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from kernels.fp8 import Rounded
 from kernels.norm import rms_norm_rounded, rms_normalize
+from model.module import Module
 
 
-class RMSNorm(nn.Module):
+class RMSNorm(Module):
     """RMS norm with a learned weight (Zhang & Sennrich 2019), rounded as Llama does: cast, then weight."""
 
     def __init__(self, width: int, eps: float) -> None:
