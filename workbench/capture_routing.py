@@ -68,10 +68,9 @@ class RoutingCapture:
         carried = []
         for n, (logits_name, choice_name) in zip(self.layers, self._names, strict=True):
             logits, choice = taken(self._kept, logits_name), taken(self._kept, choice_name)
-            if len(logits) != expected or len(choice) != expected:
-                raise CaptureError(
-                    f"layer {n} routed {[len(logits), len(choice)]} rows in a pass of {expected} tokens"
-                )
+            carried_rows = [logits.shape[0], choice.shape[0]]
+            if carried_rows != [expected, expected]:
+                raise CaptureError(f"layer {n} routed {carried_rows} rows in a pass of {expected} tokens")
             if not self.logits and n not in self.reweighted:
                 logits = logits.gather(1, choice)
             carried.append((logits, choice))
