@@ -9,9 +9,13 @@ SIZE = {"width": 1280, "height": 800}
 PATIENCE = 120_000  # ms until what does not come is given up; a machine may have other things to do
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _patient() -> None:
+    expect.set_options(timeout=PATIENCE)
+
+
 @pytest.fixture(scope="module")
 def window(browser: Browser) -> Iterator[Page]:
-    expect.set_options(timeout=PATIENCE)
     with browser.new_context(viewport=SIZE) as context:
         opened = context.new_page()
         opened.set_default_timeout(PATIENCE)

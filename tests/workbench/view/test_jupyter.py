@@ -55,6 +55,7 @@ PASTE = """
   field.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true}));
 }
 """
+PICTURE = ".jp-RenderedImage img"  # in place of a widget
 # a notebook with every widget, as it is saved
 SAVED = {
     "view": """
@@ -83,7 +84,6 @@ print(lab.wait())
 """,
 }
 MOST = 600_000  # bytes of that: five pictures of about 60 kB in base64, and room for other fonts
-SOON = 300_000  # ms until something happens on a machine that has other things to do
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,9 @@ def desk(jupyter: Desk) -> Iterator[Desk]:
     errors: list[str] = []
 
     def note(error: Exception) -> None:
-        errors.append(str(error))
+        # a notebook was put away before its kernel had answered all that JupyterLab asked of it
+        if "Canceled future" not in str(error):
+            errors.append(str(error))
 
     jupyter.page.on("pageerror", note)
     yield jupyter
@@ -118,7 +120,7 @@ def run(desk: Desk, name: str, *cells: str) -> Page:
 
 def test_a_notebook_shows_the_widget_and_hears_of_clicks(desk: Desk):
     page = run(desk, "show", SHOW)
-    page.wait_for_selector(f'{DONE}[data-attention="{RED}:7:-1:thumbnail"]', timeout=120_000)
+    page.wait_for_selector(f'{DONE}[data-attention="{RED}:7:-1:thumbnail"]')
     trace = make_trace()
     assert experts_shown(page) == experts_of(trace, RED)
     assert veil_at(page, 0, (7 % SIDE + 0.5) / SIDE, 0.5) < 10
@@ -146,8 +148,8 @@ def test_a_notebook_shows_the_widget_and_hears_of_clicks(desk: Desk):
 def test_a_running_answer_grows_in_the_notebook(desk: Desk):
     page = run(desk, "follow", SHOW, FOLLOW)
     growing = page.locator(".tv").nth(1)
-    expect(growing).to_have_attribute("data-run", "run-1", timeout=120_000)
-    expect(growing).to_have_attribute("data-done", "true", timeout=60_000)
+    expect(growing).to_have_attribute("data-run", "run-1")
+    expect(growing).to_have_attribute("data-done", "true")
     expect(growing).to_have_attribute("data-n", str(len(make_trace())))
     expect(growing.locator(".tv-frame")).to_have_count(2)
 
@@ -155,23 +157,21 @@ def test_a_running_answer_grows_in_the_notebook(desk: Desk):
 def test_a_typed_question_about_a_picture_is_answered(desk: Desk):
     page = run(desk, "chat", CHAT)
     chat = page.locator(".tvp-chat")
-    expect(chat).to_be_visible(timeout=SOON)
+    expect(chat).to_be_visible()
     cells = page.locator(".jp-Cell").count()
     files = [("red.png", "image/png", png("red")), ("notes.txt", "text/plain", b"Dear all,")]
     chat.locator("input[type=file]").set_input_files(
         [{"name": name, "mimeType": kind, "buffer": data} for name, kind, data in files]
     )
-    expect(chat.get_by_role("alert")).to_contain_text(
-        "“notes.txt” is not a picture that can be read", timeout=SOON
-    )
+    expect(chat.get_by_role("alert")).to_contain_text("“notes.txt” is not a picture that can be read")
     expect(chat.locator(".tvp-tray li")).to_have_count(1)
     expect(chat.locator(".tvp-tray")).to_contain_text("image 1")
 
     message = chat.get_by_label("Message")
     message.press_sequentially("What colour is bdd?")
     message.press("Enter")
-    page.wait_for_selector(DONE, timeout=SOON)
-    expect(chat.get_by_role("button", name="Send")).to_be_visible(timeout=SOON)
+    page.wait_for_selector(DONE)
+    expect(chat.get_by_role("button", name="Send")).to_be_visible()
     answer = chat.locator(".tvp-said:not(.tvp-asked) p").first
     expect(message).to_have_value("")
     expect(answer).not_to_have_attribute("aria-busy", "true")
@@ -179,20 +179,20 @@ def test_a_typed_question_about_a_picture_is_answered(desk: Desk):
     assert desk.ask("chat.messages[-1]['content'] == chat.trace.text")
 
     message.evaluate(PASTE % base64.b64encode(png("blue")).decode())
-    expect(chat.locator(".tvp-tray")).to_contain_text("image 2", timeout=SOON)
+    expect(chat.locator(".tvp-tray")).to_contain_text("image 2")
     remove = chat.get_by_role("button", name="Remove image 2")
     remove.press("b")
     remove.press("Enter")
     expect(chat.locator(".tvp-tray li")).to_have_count(0)
     message.fill("And now?")
     chat.get_by_role("button", name="Send").click()
-    expect(chat.locator(".tvp-asked")).to_have_count(2, timeout=SOON)
-    expect(chat.get_by_role("button", name="Send")).to_be_visible(timeout=SOON)
+    expect(chat.locator(".tvp-asked")).to_have_count(2)
+    expect(chat.get_by_role("button", name="Send")).to_be_visible()
     assert desk.ask("len(chat.messages)") == 4
 
     first = desk.ask("int(chat.trace.generated_index[0])")
     page.locator(f'.tv-token[data-token="{first}"]').click()
-    page.wait_for_selector(f'.tv[data-attention^="{first}:"]', timeout=SOON)
+    page.wait_for_selector(f'.tv[data-attention^="{first}:"]')
     assert desk.ask("chat.view.selection.token") == first
     assert page.locator(".jp-Cell").count() == cells
 
@@ -205,34 +205,34 @@ def test_a_notebook_that_ran_elsewhere_shows_its_picture_until_it_is_run(desk: D
     document.cells[0].outputs = [nbformat.v4.new_output("display_data", data)]
     nbformat.write(document, path)
     desk.open(path)
-    picture = page.locator(".jp-OutputArea img")
-    expect(picture).to_be_visible(timeout=SOON)
+    picture = page.locator(PICTURE)
+    expect(picture).to_be_visible()
     assert picture.evaluate("image => image.naturalWidth") > 400
     expect(page.locator(".jp-OutputArea")).not_to_contain_text("widget")
 
 
 def test_two_traces_stand_side_by_side_and_a_click_on_one_is_heard(desk: Desk):
     page = run(desk, "pair", PAIR)
-    page.wait_for_selector(".tv-compare[data-done=true]", timeout=SOON)
+    page.wait_for_selector(".tv-compare[data-done=true]")
     expect(page.locator(".tv-side")).to_have_count(2)
     first = int(make_trace().generated_index[0])
     page.locator(".tv-side").nth(1).locator(f'.tv-token[data-token="{first}"]').click()
     expect(page.locator('.tv-side [aria-selected="true"]')).to_have_count(2)
-    expect(page.locator(f'.tv-side .tv[data-attention^="{first}:"]')).to_have_count(2, timeout=SOON)
+    expect(page.locator(f'.tv-side .tv[data-attention^="{first}:"]')).to_have_count(2)
     assert desk.ask("pair.selected") == first
 
 
 def test_an_expert_is_chosen_by_keyboard_and_tried(desk: Desk):
     page = run(desk, "lab", LAB)
     bench = page.locator(".tvp-lab")
-    expect(bench).to_be_visible(timeout=SOON)
+    expect(bench).to_be_visible()
     cells = page.locator(".jp-Cell").count()
     bench.get_by_role("slider", name="Expert").press("ArrowRight")
     bench.get_by_role("slider", name="Layer").press("ArrowRight")
     bench.get_by_label("force it").check()
     bench.get_by_role("button", name="Run A and B").press("Enter")
-    expect(page.locator(".tv-compare")).to_be_visible(timeout=SOON)
-    expect(bench.get_by_role("status")).to_contain_text("Done: ForceExpert(", timeout=SOON)
+    expect(page.locator(".tv-compare")).to_be_visible()
+    expect(bench.get_by_role("status")).to_contain_text("Done: ForceExpert(")
     assert page.get_by_role("cell", name="mean KL(A || B)").count() == 1
     settings = desk.ask("[lab.controls.layer, lab.controls.expert, lab.comparison.b.text]")
     assert settings[1] == 1 and settings[0] > desk.ask("lab.controls._model['layers'][0]")
@@ -243,10 +243,9 @@ def test_an_expert_is_chosen_by_keyboard_and_tried(desk: Desk):
 def saved(jupyter: Desk) -> Path:
     """The notebook with every widget, run and saved by JupyterLab."""
     page = run(jupyter, "saved", *SAVED.values())
-    expect(page.locator(".tv-compare")).to_have_count(2, timeout=SOON)
-    expect(page.locator(".tvp-chat").get_by_role("button", name="Send")).to_be_visible(timeout=SOON)
-    # a live page shows the widgets and no picture
-    expect(page.locator(".jp-OutputArea img[src^='data:image/png']")).to_have_count(0)
+    expect(page.locator(".tv-compare")).to_have_count(2)
+    expect(page.locator(".tvp-chat").get_by_role("button", name="Send")).to_be_visible()
+    expect(page.locator(PICTURE)).to_have_count(0)  # a live page shows the widgets alone
     jupyter.save()
     jupyter.clear()
     return jupyter.folder / "saved.ipynb"
