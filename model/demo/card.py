@@ -69,6 +69,7 @@ def write_card(folder: Path) -> str:
         history=_history(training),
         grounding=training["grounding"],
         mention=training["mention"],
+        quiet=training["quiet"],
         tongues=training["tongues"],
         compared=_compared(report, json.loads(compared.read_text()) if compared.is_file() else []),
     )

@@ -105,6 +105,9 @@ plain Llama 4, nothing added:
   while a number is; half of the heads of the first position-free layer look at the thing that a question's
   words name, half of those of the middle one at the things in a picture spoken of by its number (in all
   pictures alike where the odd one out is asked for);
+- a term ({quiet}) that keeps feed-forward parts from writing over picture tokens (what they add there, by
+  what was there, squared): the tower's vectors tell shape and colour of pairs never shown as well as of
+  others, and the first feed-forward part used to lose that;
 - a load-balance term (0.01) with a z-loss (0.0001) on the routers;
 - a reward ({tongues}) for mutual information between expert and language in the middle layer with experts.
 

@@ -74,7 +74,7 @@ class Recipe:
     mention: float = 0.2  # weight of the attention terms on questions
     naming: float = 0.2  # weight of reading the things that questions speak of, falling to nothing
     balance: float = 1.0  # weight of the terms that spread the experts' load (parts: `losses`)
-    quiet: float = 0.05  # weight of the term that keeps feed-forward parts from writing over patches
+    quiet: float = 2.0  # weight of the term that keeps feed-forward parts from writing over patches
     tongues: float = 0.03  # weight of the reward for experts that tell languages apart
     highest_rate: float = 1.0  # factor on both rates
     weight_decay: float = 0.02  # of the matrices; for rules, not memories (Power et al. 2022, 2201.02177)
