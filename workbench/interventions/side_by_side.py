@@ -35,7 +35,8 @@ def page(comparison: Comparison) -> str:
         f"<table><tr><th>A: as it is</th><th>B: {edits}</th></tr>"
         f"<tr><td {cell}>{a}</td><td {cell}>{b}</td></tr></table>"
         f"<p>{parting} Shade: KL in place of A's token, full at one bit.</p>"
-        "<table><tr><th></th><th>edit</th><th>controls: median (95 %)</th><th>percentile</th><th>p</th></tr>"
+        "<table><tr><th>effect</th><th>edit</th><th>controls: median (95 %)</th><th>percentile</th>"
+        "<th>p</th></tr>"
         f"{rows}</table><p>{len(comparison.controls)} controls: {html.escape(comparison.matched)}.</p>"
     )
 
