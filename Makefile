@@ -99,6 +99,8 @@ $(VENV)/created:
 $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/created
 	$(call step,install PyTorch,$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) setuptools torch)
 	$(call step,install the workbench,$(PIP) --no-build-isolation --editable .)
+	$(call step,keep JupyterLab from asking whether it may fetch news,$(RUN) -m jupyterlab.labextensions disable \
+		--level=sys_prefix @jupyterlab/apputils-extension:announcements)
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
