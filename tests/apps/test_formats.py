@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,12 +41,12 @@ def desk(session: wb.Session, loads: list[str]) -> Iterator[Desk]:
         desk.formats.get(name).close()
 
 
-def ask(desk: Desk, visitor: str) -> str:
-    return list(desk.send(visitor, QUESTION, [], SHORT))[-1].run_id
+def ask(desk: Desk, visitor: str, *pictures: Path) -> str:
+    return list(desk.send(visitor, QUESTION, pictures, SHORT))[-1].run_id
 
 
-def compared(desk: Desk, other: str) -> Compared:
-    return list(Flips(desk, Trials()).ask("ada", ask(desk, "ada"), other))[-1]
+def compared(desk: Desk, other: str, *pictures: Path) -> Compared:
+    return list(Flips(desk, Trials()).ask("ada", ask(desk, "ada", *pictures), other))[-1]
 
 
 def test_a_format_is_loaded_when_it_is_first_chosen_and_answers_that_visitor_alone(desk, loads):
@@ -91,8 +92,8 @@ def test_the_command_line_names_them():
         names_of("bf16,fp4")
 
 
-def test_flips_are_the_tokens_and_layers_whose_expert_differs(desk):
-    found = compared(desk, "int4")
+def test_flips_are_the_tokens_and_layers_whose_expert_differs(desk, picture):
+    found = compared(desk, "int4", picture)  # a picture has many tokens
     a, b = found.a.trace, found.b.trace
     assert found.names == ("BF16", "int4") and (a.meta["weights"], b.meta["weights"]) == tuple(
         held_as(desk.formats.get(name).llama) for name in ("bf16", "int4")
