@@ -27,6 +27,9 @@ from workbench.view.panel import Heard, Panel
 from workbench.view.saved import Afterimage, shown
 from workbench.view.work import Work
 
+# the traits that an experiment is run with (SETTINGS of lab.js)
+SETTINGS = ("action", "layer", "expert", "tokens", "instead", "gate_from", "gate", "factor")
+
 
 class Stopped(RuntimeError):
     """Somebody stopped the experiment."""
@@ -149,6 +152,13 @@ class ExpertLab(ipywidgets.VBox):
     def _hear(self, message: Heard) -> None:
         if message.get("type") == "run":
             self.controls.question = str(message.get("text") or "")
+            # they come along: a trait that was set a moment ago may still be under way
+            chosen = message.get("settings")
+            try:
+                for name in SETTINGS if isinstance(chosen, dict) else ():
+                    self.controls.set_trait(name, chosen[name])
+            except (KeyError, traitlets.TraitError) as error:
+                raise ValueError(f"settings {chosen!r} do not fit: {error}") from error
             self.run()
         elif message.get("type") == "stop":
             self.stop()

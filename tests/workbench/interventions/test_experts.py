@@ -141,7 +141,8 @@ def test_with_several_experts_a_token_the_weakest_gives_way(kind, request):
             "replaced": weights[~there].gather(1, chosen[~there, -1:])[:, 0],
             0.5: torch.full((int((~there).sum()),), 0.5),
         }[gate]
-        assert torch.equal(after[~there, expert], given)
+        # a sigmoid of the same number differs in its last bit with its place in a vector
+        torch.testing.assert_close(after[~there, expert], given, rtol=3e-7, atol=0)
         if gate != 0.5:
             assert torch.equal(after[there], weights[there]), "where it is chosen anyway, nothing changes"
     plain = answer(llama, processor, inputs)

@@ -43,6 +43,17 @@ def test_an_experiment_shows_a_beside_b_and_the_controls(lab):
     assert not lab.controls._busy and lab.controls._status.startswith("Done: SilenceExpert")
 
 
+def test_a_run_brings_its_settings_along_for_they_may_still_be_under_way(lab):
+    settings = {"action": "force", "layer": PLANTED_LAYER, "expert": OTHER_EXPERT, "tokens": "all",
+                "instead": "nothing", "gate_from": "fixed", "gate": 0.25, "factor": 2.0}  # fmt: skip
+    hear(lab, {"type": "run", "text": "What is seen?", "settings": settings})
+    (edit,) = lab.wait().edits
+    assert edit == ForceExpert(PLANTED_LAYER, OTHER_EXPERT, gate=0.25)
+    for wrong in ({"action": "sing"}, {"expert": 10**6}, {}):
+        hear(lab, {"type": "run", "text": "What?", "settings": (settings | wrong) if wrong else {}})
+        assert "do not fit" in lab.controls._notice and not lab.busy
+
+
 def test_the_load_counts_places_by_layer_and_expert(lab):
     lab.run()
     trace = lab.wait().a.trace

@@ -32,7 +32,8 @@ def shown(page: Page, tmp_path: Path, trace: Trace) -> Page:
 
 
 def grounds(page: Page) -> dict[int, tuple[int, ...]]:
-    """The shade of every shaded word, by token."""
+    """The shade of every shaded word, by token, once what was chosen is drawn."""
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     found = page.locator(".tv-token[data-shaded]").evaluate_all(
         """all => all.map(e => [Number(e.dataset.token),
             getComputedStyle(e).getPropertyValue("--tv-shade").match(/\\d+/g).slice(0, 3).map(Number)])"""
@@ -114,6 +115,7 @@ def test_expert_is_a_colour_while_experts_are_few_and_one_against_all_when_they_
     many = make_trace(experts=128)
     open_page(page, tmp_path, many)
     page.get_by_label(SHADING).select_option("expert")
+    page.wait_for_selector(".tv-token[data-shaded]")
     shades = grounds(page)
     mine = {t for t in shades if many.routed_experts[t, 0, 0] == many.routed_experts[RED, 0, 0]}
     assert len({shades[t] for t in mine}) == len({shades[t] for t in shades.keys() - mine}) == 1

@@ -34,6 +34,9 @@ function slider(name, { min, max, step }, told, onpick) {
   return { row: h("label", { class: "tvp-slider" }, h("span", {}, name), input, shown), set };
 }
 
+// what an experiment is run with
+const SETTINGS = ["action", "layer", "expert", "tokens", "instead", "gate_from", "gate", "factor"];
+
 /** Traits of the widget, as controls that change them and follow them. */
 function createSettings(model) {
   const { layers, experts } = model.get("_model");
@@ -96,7 +99,12 @@ function render({ model, el }, draft) {
   const root = h("div", { class: "tv tvp tvp-lab" });
   const settings = createSettings(model);
   const tray = createTray(model, root);
-  const run = () => { if (!model.get("_busy")) model.send({ type: "run", text: draft.text }); };
+  const run = () => {
+    if (model.get("_busy")) return;
+    // what was set a moment ago may still wait in the browser, and messages overtake it
+    const chosen = Object.fromEntries(SETTINGS.map((name) => [name, model.get(name)]));
+    model.send({ type: "run", text: draft.text, settings: chosen });
+  };
   const message = createField(draft, "Question", "A question; drop or paste pictures here", run);
   const button = (name, type, onclick) => h("button", { type: "button", class: type, onclick, ...KEYS }, name);
   const start = button("Run A and B", "tvp-first", run);
