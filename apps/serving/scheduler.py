@@ -95,12 +95,14 @@ class Scheduler:
 
     def _work_off(self) -> None:
         while not self._closing and (self._waiting or self._rows or self._observed):
-            if news := self._round():
-                self.deliver(news)
+            self._drop_cancelled()
+            # a first token does not wait for the others' next one
+            for produce in (self._admit, self._round):
+                if news := produce():
+                    self.deliver(news)
 
     def _round(self) -> News:
-        self._drop_cancelled()
-        news = self._admit()
+        news: News = []
         try:
             news += [self._noted(row, step) for row, step in self._batch.step()]
         # whatever it was, the clients must learn of it and the server go on
