@@ -65,14 +65,19 @@ def test_a_head_that_knows_every_cell_has_hardly_any_loss_and_all_right():
     assert float(loss.detach()) > 5 and right["shape"] == 0.5 and right["colour"] == 1.0
 
 
-@pytest.fixture(scope="module")
-def went(processor):
-    """A random model, a packed batch, and what training says of it."""
-    store = draw_store(12, 2, IMAGES, workers=1)
-    batch = Packer(processor.tokenizer, store, slots=3).batch(np.random.default_rng(0), 160, 2)
+def packed(processor, pictures, slots, rows):
+    """A random model, a packed batch about drawn pictures, and what the tower sees in them."""
+    store = draw_store(pictures, 2, IMAGES, workers=1)
+    batch = Packer(processor.tokenizer, store, slots=slots).batch(np.random.default_rng(0), 160, rows)
     torch.manual_seed(0)
     llama = Llama4(processor.config)
-    features = llama.image_features(store.pixels(batch.tiles, torch.float32)).detach()
+    return llama, batch, llama.image_features(store.pixels(batch.tiles, torch.float32)).detach()
+
+
+@pytest.fixture(scope="module")
+def went(processor):
+    """The same, and what training says of it."""
+    llama, batch, features = packed(processor, 12, slots=3, rows=2)
     return llama, batch, features, answer_losses(llama, Heads.of_width(128), batch, features)
 
 
@@ -127,11 +132,7 @@ def test_every_part_of_the_model_learns_from_it(went):
 
 
 def test_feed_forward_parts_are_loud_by_what_they_add_at_patches(processor):
-    store = draw_store(4, 2, IMAGES, workers=1)
-    batch = Packer(processor.tokenizer, store, slots=1).batch(np.random.default_rng(0), 160, 1)
-    torch.manual_seed(0)
-    llama = Llama4(processor.config)
-    features = llama.image_features(store.pixels(batch.tiles, torch.float32)).detach()
+    llama, batch, features = packed(processor, 4, slots=1, rows=1)
 
     def loudness() -> float:
         return float(answer_losses(llama, Heads.of_width(128), batch, features).loudness.detach())
