@@ -64,7 +64,8 @@ def rms_normalize(x: Tensor, eps: float) -> Tensor:
 @cache
 @torch.inference_mode(False)
 def _scalar(value: float) -> Tensor:
-    return torch.tensor(value)
+    # whatever device and number type somebody has made the default: it is kept
+    return torch.tensor(value, dtype=torch.float32, device="cpu")
 
 
 def keeps(w: Tensor) -> bool:

@@ -102,12 +102,11 @@ class Scheduler:
                     self.deliver(news)
 
     def _round(self) -> News:
-        news: News = []
         try:
-            news += [self._noted(row, step) for row, step in self._batch.step()]
+            news: News = [self._noted(row, step) for row, step in self._batch.step()]
         # whatever it was, the clients must learn of it and the server go on
         except Exception as error:
-            news += [(job, error) for job in {job: None for job, _ in self._rows.values()}]
+            news = [(job, error) for job in {job: None for job, _ in self._rows.values()}]
             self._batch, self._rows = Batch(self.session.llama, self.session.processor), {}
         for one in list(self._observed):
             news.append((one.job, self._attempt(one)))

@@ -48,6 +48,13 @@ def test_the_definition_is_the_norm_and_its_nearest_codes():
     assert torch.equal(both.rows.scale, fp8.nearest_rows(both.plain).scale)
 
 
+def test_without_gradients_a_cpu_gives_the_same_norm_whatever_device_is_the_default():
+    x, eps = 5 * draw(3, 96), 1.7e-5  # an eps of its own: constants are kept
+    with torch.device("meta"), torch.no_grad():
+        found = rms_normalize(x, eps)
+    torch.testing.assert_close(found, torch.nn.functional.rms_norm(x, (96,), eps=eps), rtol=1e-6, atol=1e-7)
+
+
 def test_a_weight_of_another_dtype_is_left_to_the_definition(device):
     x, weight = draw(2, 16).to(device), torch.ones(16, dtype=torch.float64, device=device)
     with pytest.raises(BackendUnavailable, match=r"float64.*backend='torch'"):
