@@ -39,7 +39,7 @@ class Batch:
     reference_labels: Tensor  # [N, 6], where it shows one thing alone; of the odd one out where all are meant
     counting: Tensor  # [C, 2], row and token that predict a number of things
     counted: Tensor  # bool [C, MOST_THINGS, P], the tokens of each thing in the whole picture
-    spared: Tensor  # [S, 3], row and token where a token (the third) is left out of the loss: see `spared`
+    repainted: Tensor  # [K, 3], a cell among those of all tiles, the colour it is drawn in, the one it gets
     image: Tensor  # [B, P], the 0-based picture that a patch belongs to, -1 elsewhere
     whole: Tensor  # bool [B, P], patches of the tile that shows the whole picture
 

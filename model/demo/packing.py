@@ -17,12 +17,12 @@ from torch import Tensor
 
 from model.demo.batch import MOST_THINGS, NO_LOSS, Batch
 from model.demo.company import MOST_PICTURES, Finder, company
+from model.demo.imagined import repaint, repainted_cells
 from model.demo.languages import CODES
 from model.demo.named import meant
 from model.demo.pictures import CELLS, LABELS, Picture, PictureStore
 from model.demo.questions import KINDS, SHARES, ask, converse
 from model.demo.scenes import HELD_OUT_PAIRS
-from model.demo.spared import other_answers, speaks_against
 from model.demo.turns import Pointer, Turn
 from model.tokenizer import Tokenizer
 
@@ -55,17 +55,25 @@ class _Notes:
     reference_labels: list[tuple[int, ...]] = field(default_factory=list)
     counting: list[tuple[int, int]] = field(default_factory=list)
     counted: list[np.ndarray] = field(default_factory=list)
-    spared: list[tuple[int, int, int]] = field(default_factory=list)
+    repainted: list[np.ndarray] = field(default_factory=list)
 
 
 class Packer:
     """Turns pictures and dialogues into rows.
 
-    tokenizer: the demo model's. slots, slot: how many stretches of how many tokens follow the prefix.
+    tokenizer: the demo model's. imagined: the share of rows in which things get other colours (`imagined`).
+    slots, slot: how many stretches of how many tokens follow the prefix.
     """
 
-    def __init__(self, tokenizer: Tokenizer, store: PictureStore, slots: int = 8, slot: int = 64):
-        self.tokenizer, self.store = tokenizer, store
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        store: PictureStore,
+        imagined: float = 0.0,
+        slots: int = 8,
+        slot: int = 64,
+    ):
+        self.tokenizer, self.store, self.imagined = tokenizer, store, imagined
         self.slots, self.slot = slots, slot
         self._find = Finder([picture.content for picture in store.pictures])
         special = tokenizer.special_id
@@ -95,6 +103,8 @@ class Packer:
             grids["positions"][number, :size] = np.arange(size)
             grids["branch"][number, :size] = 0
             for index, (picture, places) in enumerate(zip(row.pictures, row.shown, strict=True)):
+                first_cell = len(notes.tiles) * CELLS**2
+                notes.repainted.append(repainted_cells(picture) + np.asarray((first_cell, 0, 0)))
                 notes.tiles += range(picture.first_tile, picture.first_tile + picture.tiles)
                 image[number, places] = index
                 whole[number, places[-(CELLS**2) :]] = True
@@ -124,7 +134,7 @@ class Packer:
             reference_labels=torch.tensor(notes.reference_labels).view(-1, len(LABELS)),
             counting=places(notes.counting),
             counted=shown(notes.counted, MOST_THINGS),
-            spared=torch.tensor(notes.spared, dtype=torch.long).view(-1, 3),
+            repainted=torch.from_numpy(np.concatenate([np.zeros((0, 3), dtype=np.int64), *notes.repainted])),
             image=torch.from_numpy(image),
             whole=torch.from_numpy(whole),
         )
@@ -146,6 +156,8 @@ class Packer:
                     pictures.append(picture)
                     left -= size
                     break
+        if rng.random() < self.imagined:
+            pictures = repaint(rng, pictures)
         row = self._prefix(rng if left > 0 else None, pictures)
         return (row if len(row.ids) <= room else self._prefix(None, pictures)), shares
 
@@ -161,9 +173,7 @@ class Packer:
         for number, picture in enumerate(pictures):
             if talk and number:
                 earlier = [picture.content for picture in pictures[:number]]
-                while speaks_against(turn := ask(rng, earlier), earlier):
-                    continue
-                ids += [*self._branch([turn])[0], *self._open["user"]]
+                ids += [*self._branch([ask(rng, earlier)])[0], *self._open["user"]]
             at = len(ids)
             ids += self.expand(picture.rows, picture.cols)
             shown.append(at + np.flatnonzero(np.asarray(ids[at:]) == self._patch))
@@ -185,8 +195,6 @@ class Packer:
         branch = 0
         while True:
             turns = converse(rng, scenes, shares=shares if scenes else SHARES)
-            if any(speaks_against(turn, scenes) for turn in turns):
-                continue
             ids, questions, answers = self._branch(turns)
             free = [slot for slot, room in enumerate(left) if room >= len(ids)]
             if not free:
@@ -222,11 +230,6 @@ class Packer:
         grids["targets"][number, first : first + len(answer)] = answer
         grids["question"][number, first : first + len(answer)] = len(notes.kinds)
         contents = [picture.content for picture in row.pictures]
-        for other in other_answers(turn, contents):
-            ids = self._text(other)[0]
-            differs = next((n for n, (a, b) in enumerate(zip(answer, ids, strict=False)) if a != b), None)
-            if differs is not None:
-                notes.spared.append((number, first + differs, ids[differs]))
         begin, question_ends = asked
         code = CODES.index(turn.language)
         grids["language"][number, at + begin : at + begin + len(question_ends)] = code

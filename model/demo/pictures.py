@@ -49,6 +49,8 @@ class Picture:
     rows: int
     cols: int
     inside: np.ndarray  # bool [things, tiles * cells]: the cells that a thing's box covers
+    # things in a made-up colour (`imagined`): the thing, the colour it is drawn in, the one it is given
+    repainted: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def tiles(self) -> int:

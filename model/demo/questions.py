@@ -30,14 +30,14 @@ from model.demo.wording import say, word
 KINDS = (*ASKERS, "chat")
 # how often training asks each kind; what the scenes do not allow is drawn again
 SHARES = {
-    "colour": 0.09, "shape": 0.10, "size": 0.06, "count": 0.16, "position": 0.08, "relation": 0.32,
-    "which": 0.09, "same": 0.10, "odd": 0.14, "digit": 0.12, "describe": 0.16, "exist": 0.07, "none": 0.05,
+    "colour": 0.09, "shape": 0.10, "size": 0.06, "count": 0.18, "position": 0.08, "relation": 0.30,
+    "which": 0.09, "same": 0.10, "odd": 0.16, "digit": 0.10, "describe": 0.18, "exist": 0.07, "none": 0.05,
     "chat": 0.07,
 }  # fmt: skip
 # how many times as often a language is drawn, and a kind in it: English is the one most people try, and a
 # relation is harder to say where the subject may come first or second (Tagalog) or has no article
-_OFTEN = {"en": 1.6}
-_HARDER = {"en": {"describe": 1.4, "odd": 1.3}, "tl": {"relation": 2.5}, "th": {"relation": 1.6},
+_OFTEN = {"en": 2.0}
+_HARDER = {"en": {"describe": 1.4, "odd": 1.3}, "tl": {"relation": 3.0}, "th": {"relation": 1.6},
            "vi": {"relation": 1.4}, "pt": {"relation": 1.4}, "ar": {"describe": 1.4}}  # fmt: skip
 _FOLLOWED = ("colour", "shape", "size", "count", "position", "digit", "describe", "exist")
 _ELSEWHERE = ("colour", "shape", "size", "count", "position", "exist", "digit", "describe")

@@ -20,14 +20,9 @@ import os
 import shutil
 import subprocess
 import time
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -40,20 +35,22 @@ from model.demo.batch import Batch
 from model.demo.batched import plain_attention
 from model.demo.carry import begin_from
 from model.demo.corpus import texts
+from model.demo.imagined import Shades
 from model.demo.losses import Answered, Heads, answer_losses
 from model.demo.optimizer import Optimizer, steps_by_muon
-from model.demo.packing import PREFIXES, Packer
+from model.demo.packing import Packer
 from model.demo.pictures import PictureStore, draw_store
+from model.demo.preparing import Prepared, batches
 from model.demo.questions import KINDS
 from model.demo.see import SeeRecipe, learn_to_see
 from model.demo.shape import IMAGES, build_processor
 from model.llama4 import Llama4
 
 WEIGHTS = Path(__file__).parent / "weights"
-_TERMS = {name: (name,) for name in ("balance", "quiet")}
+_TERMS = {name: (name,) for name in ("balance", "quiet", "imagined")}
 _TERMS["grounding"] = ("grounding", "tiles_grounding", "mention")
 _LOOK = 32  # tiles that the tower looks at together
-_AHEAD = 3  # batches prepared while the trainer steps
+_READ = 1000  # pictures that tell how the tower writes colours
 
 
 @dataclass(frozen=True)
@@ -75,52 +72,11 @@ class Recipe:
     naming: float = 0.2  # weight of reading the things that questions speak of, falling to nothing
     balance: float = 1.0  # weight of the terms that spread the experts' load (parts: `losses`)
     quiet: float = 2.0  # weight of the term that keeps feed-forward parts from writing over patches
+    imagined: float = 0.5  # share of rows in which things get colours that no picture shows them in
     tongues: float = 0.03  # weight of the reward for experts that tell languages apart
     highest_rate: float = 1.0  # factor on both rates
     weight_decay: float = 0.02  # of the matrices; for rules, not memories (Power et al. 2022, 2201.02177)
     start_from: str | None = None  # a folder with a trained model
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Makes the batches of a recipe, in whatever process."""
-
-    seed: int
-    packer: Packer
-
-    def batch(self, step: int) -> Batch:
-        """The batch of a step."""
-        rng = np.random.default_rng((self.seed, 3, step))
-        shares = np.asarray([share for _, share, _ in PREFIXES])
-        prefix, _, rows = PREFIXES[rng.choice(len(PREFIXES), p=shares / shares.sum())]
-        return self.packer.batch(rng, prefix, rows)
-
-
-_prepared: Prepared | None = None
-
-
-def _prepare(prepared: Prepared) -> None:
-    global _prepared
-    torch.set_num_threads(1)
-    _prepared = prepared
-
-
-def _batch(step: int) -> Batch:
-    assert _prepared is not None
-    return _prepared.batch(step)
-
-
-def batches(prepared: Prepared, first: int, stop: int, workers: int = 1) -> Iterator[Batch]:
-    """The batches of the steps first:stop; `workers` processes prepare them ahead (0: this one does)."""
-    if workers == 0:
-        yield from map(prepared.batch, range(first, stop))
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _prepare, (prepared,)) as pool:
-        coming: deque[Future[Batch]] = deque()
-        for step in range(first, stop):
-            while len(coming) < _AHEAD and step + len(coming) < stop:
-                coming.append(pool.submit(_batch, step + len(coming)))
-            yield coming.popleft().result()
 
 
 class Trainer:
@@ -143,8 +99,11 @@ class Trainer:
             named += [(f"head.{kind}.{name}", parameter) for name, parameter in head.named_parameters()]
         self.optimizer = Optimizer(named, steps_by_muon, recipe.weight_decay)
         without_pixels = PictureStore(self.store.pictures, *(torch.empty(0) for _ in range(4)))
-        self.prepared = Prepared(recipe.seed, Packer(self.processor.tokenizer, without_pixels))
+        self.prepared = Prepared(
+            recipe.seed, Packer(self.processor.tokenizer, without_pixels, recipe.imagined)
+        )
         self.features: Tensor | None = None
+        self.shades: Shades | None = None
         self.done_steps, self.seconds = 0, 0.0
 
     def step(self, batch: Batch) -> dict[str, float]:
@@ -153,14 +112,18 @@ class Trainer:
         joined = done >= self.recipe.join_from
         self.done_steps += 1
         naming, device = 0.0, self.llama.device
+        labels = self.store.labels[batch.tiles].to(device)
         if joined:
             with plain_attention(self.llama):
                 features = self.llama.image_features(self._pixels(batch.tiles))
                 if len(batch.tiles):
-                    naming = self.heads.cell.loss(features, self.store.labels[batch.tiles].to(device))[0]
+                    naming = self.heads.cell.loss(features, labels)[0]
         else:
             features = self._looked_at(batch.tiles)
         batch = batch.to(device)
+        if len(batch.repainted):
+            self.shades = self.shades or self._read_shades()
+            features = self.shades.paint(features, labels, batch.repainted)
         went = answer_losses(self.llama, self.heads, batch, features)
         loss = went.answer + self.recipe.balance * went.balance + self.recipe.tongues * went.tongues
         loss = loss + self.recipe.grounding * (went.grounding + went.counting)
@@ -215,6 +178,11 @@ class Trainer:
             for some in F.pad(new, (0, -len(new) % _LOOK)).split(_LOOK):
                 self.features[some] = self.llama.image_features(self._pixels(some)).cpu()
         return self.features[tiles].to(self.llama.device)
+
+    def _read_shades(self) -> Shades:
+        some = self.store.pictures[:_READ]
+        tiles = torch.arange(some[-1].first_tile + some[-1].tiles)
+        return Shades.read(self._looked_at(tiles), self.store.labels[tiles].to(self.llama.device), some)
 
     def _rate(self, done: float) -> float:
         """Factor on the learning rates."""

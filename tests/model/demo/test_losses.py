@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from model.demo.batch import NO_LOSS
-from model.demo.losses import CellHead, Heads, answer_losses, shared_information
+from model.demo.losses import SHORT_ANSWER, CellHead, Heads, answer_losses, shared_information
 from model.demo.packing import Packer
 from model.demo.pictures import LABELS, NOTHING, UNCLEAR, draw_store
 from model.demo.shape import IMAGES
@@ -88,9 +88,9 @@ def test_an_untrained_model_is_at_chance_in_everything(went):
         for name, value in vars(answered).items()
         if name not in ("right", "spread")
     }
-    # three tokens or more of an answer, each as hard as any
+    # three tokens or more of an answer, as many as count, each as hard as any
     size = math.log(llama.config.text.vocab_size)
-    assert 1.5 * size < said["answer"] < 3.2 * size
+    assert 1.5 * size < said["answer"] < (SHORT_ANSWER + 0.2) * size
     assert answered.right.shape == batch.kinds.shape and not answered.right.any()
     assert 0 <= -said["tongues"] < 0.2 and answered.spread >= 0
     assert said["placing"] < 4 and said["counting"] > 0 and said["naming"] > 0

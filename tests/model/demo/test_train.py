@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from model.checkpoint import load
-from model.demo import packing
-from model.demo import train as training
+from model.demo import packing, preparing
 from model.demo.optimizer import Optimizer, orthogonalized, steps_by_muon
+from model.demo.preparing import batches
 from model.demo.see import SeeRecipe
-from model.demo.train import Recipe, Trainer, batches, train
+from model.demo.train import Recipe, Trainer, train
 
 TINY = Recipe(seed=1, pictures=12, see=SeeRecipe(steps=2, tiles=4), steps=4, join_from=0.5)
 
@@ -25,7 +25,7 @@ def small_and_quiet():
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(training, "PREFIXES", ((64, 0.5, 1), (160, 0.5, 1)))
+        patched.setattr(preparing, "PREFIXES", ((64, 0.5, 1), (160, 0.5, 1)))
         yield
     torch.set_num_threads(before)
 
@@ -106,7 +106,7 @@ def test_another_process_prepares_the_same_batches(whole):
     prepared = whole[0].prepared
     # a process of its own draws from the whole table of lengths
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(training, "PREFIXES", packing.PREFIXES)
+        patched.setattr(preparing, "PREFIXES", packing.PREFIXES)
         expected = list(batches(prepared, 0, 2, workers=0))
     made = list(batches(prepared, 0, 2, workers=1))
     assert all(torch.equal(a.token_ids, b.token_ids) for a, b in zip(made, expected, strict=True))
