@@ -109,7 +109,7 @@ def test_answers_are_weighed_by_question_and_judged_as_a_whole(went):
         places = batch.question == question
         assert (batch.targets[places] != NO_LOSS).all()
         each = F.cross_entropy(logits[places], batch.targets[places], reduction="none")
-        losses.append(each.sum() * min(1.0, 3 / len(each)))
+        losses.append(each.sum() * min(1.0, SHORT_ANSWER / len(each)))
     assert float(answered.answer.detach()) == pytest.approx(
         float(torch.stack(losses).mean().detach()), rel=1e-3
     )
