@@ -1,38 +1,22 @@
-"""llama.cpp as a peer: the random model as a GGUF file, and its own clock.
+"""llama.cpp as a peer: in this process by its own clock, and as an HTTP server of its own.
 
 Needs the packages xllamacpp (llama.cpp itself, built for CPUs) and gguf (its file format).
+
+    python -m benchmarks.llama_cpp FILE --slots 32 --context 512 --threads 2    # until its input is closed
 """
 
 from __future__ import annotations
 
+import argparse
 import re
+import sys
 from pathlib import Path
 
-import gguf
 import torch
 import xllamacpp
-from torch import Tensor, nn
+from torch import nn
 
-# our names in transformers' state dict, and llama.cpp's
-NAMES = {
-    "model.embed_tokens.weight": "token_embd.weight",
-    "model.norm.weight": "output_norm.weight",
-    "lm_head.weight": "output.weight",
-}
-OF_A_LAYER = {
-    "input_layernorm.weight": "attn_norm.weight",
-    "self_attn.q_proj.weight": "attn_q.weight",
-    "self_attn.k_proj.weight": "attn_k.weight",
-    "self_attn.v_proj.weight": "attn_v.weight",
-    "self_attn.o_proj.weight": "attn_output.weight",
-    "post_attention_layernorm.weight": "ffn_norm.weight",
-    "feed_forward.router.weight": "ffn_gate_inp.weight",
-    "feed_forward.experts.down_proj": "ffn_down_exps.weight",
-    "feed_forward.shared_expert.gate_proj.weight": "ffn_gate_shexp.weight",
-    "feed_forward.shared_expert.up_proj.weight": "ffn_up_shexp.weight",
-    "feed_forward.shared_expert.down_proj.weight": "ffn_down_shexp.weight",
-}
-IN_FLOAT32 = ("norm.weight", "ffn_gate_inp.weight")  # what llama.cpp computes in float32
+from benchmarks import gguf_file
 
 
 class LlamaCpp:
@@ -40,16 +24,8 @@ class LlamaCpp:
 
     def __init__(self, theirs: nn.Module, folder: Path, prompt: list[int]) -> None:
         file = folder / "random.gguf"
-        write(theirs, file)
-        parameters = xllamacpp.CommonParams()
-        parameters.model.path = str(file)
-        parameters.n_ctx = 1024
-        parameters.n_parallel = 1
-        parameters.n_gpu_layers = 0
-        parameters.verbosity = 0
-        parameters.cpuparams.n_threads = torch.get_num_threads()
-        parameters.cpuparams_batch.n_threads = torch.get_num_threads()
-        self.server = xllamacpp.Server(parameters)
+        gguf_file.write(theirs, file, gguf_file.Words.numbers(theirs.config.vocab_size))
+        self.server = served(file, slots=1, context=1024, threads=torch.get_num_threads())
         self.prompt = prompt
 
     def prefill(self) -> float:
@@ -73,56 +49,31 @@ class LlamaCpp:
         return self.server.handle_completions(asked)
 
 
-def write(theirs: nn.Module, file: Path) -> None:
-    """The weights in BF16, the shape, and a vocabulary of numbers, as llama.cpp wants them."""
-    config, weights = theirs.config, theirs.state_dict()
-    writer = gguf.GGUFWriter(file, "llama4")
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(config.intermediate_size_mlp)
-    writer.add_expert_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_key_length(config.head_dim)
-    writer.add_value_length(config.head_dim)
-    writer.add_rope_dimension_count(config.head_dim)
-    writer.add_rope_freq_base(500_000.0)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_expert_count(config.num_local_experts)
-    writer.add_expert_used_count(config.num_experts_per_tok)
-    writer.add_interleave_moe_layer_step(config.interleave_moe_layer_step)
-    writer.add_vocab_size(config.vocab_size)
-    words = [f"<{number}>" for number in range(config.vocab_size)]
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("llama4")
-    writer.add_token_list(words)
-    writer.add_token_types([gguf.TokenType.NORMAL] * len(words))
-    writer.add_token_merges(["a b"])
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    for ours, name in NAMES.items():
-        put(writer, name, weights[ours])
-    for layer in range(config.num_hidden_layers):
-        block = f"model.layers.{layer}."
-        # [experts, in, 2 * out] there, two tensors [experts, out, in] here
-        gate, up = weights[f"{block}feed_forward.experts.gate_up_proj"].mT.chunk(2, dim=1)
-        put(writer, f"blk.{layer}.ffn_gate_exps.weight", gate)
-        put(writer, f"blk.{layer}.ffn_up_exps.weight", up)
-        for ours, name in OF_A_LAYER.items():
-            value = weights[block + ours]
-            put(writer, f"blk.{layer}.{name}", value.mT if ours.endswith("experts.down_proj") else value)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+def served(file: Path, slots: int, context: int, threads: int) -> xllamacpp.Server:
+    """llama.cpp's server on a free port, for `slots` answers at a time of `context` tokens each."""
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(file)
+    parameters.n_ctx = slots * context
+    parameters.n_parallel = slots
+    parameters.n_gpu_layers = 0
+    parameters.verbosity = 0
+    parameters.cache_ram_mib = 0  # it would keep the prompts of answers that are over
+    parameters.cpuparams.n_threads = threads
+    parameters.cpuparams_batch.n_threads = threads
+    return xllamacpp.Server(parameters)
 
 
-def put(writer: gguf.GGUFWriter, name: str, value: Tensor) -> None:
-    """One tensor."""
-    value = value.detach().contiguous()
-    if name.endswith(IN_FLOAT32):
-        writer.add_tensor(name, value.float().numpy())
-    else:
-        bits = value.bfloat16().view(torch.uint8).numpy()
-        writer.add_tensor(name, bits, raw_dtype=gguf.GGMLQuantizationType.BF16)
+def main(arguments: list[str] | None = None) -> None:
+    """Serve a file, say where, and end with the standard input: nobody is left who asks."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", type=Path, help="a model in GGUF")
+    for name in ("slots", "context", "threads"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    options = parser.parse_args(arguments)
+    server = served(options.file, options.slots, options.context, options.threads)
+    print(f"Serving at {server.listening_address}", flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

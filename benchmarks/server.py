@@ -1,12 +1,13 @@
-"""The server under load: 1, 8 and 32 streaming clients on loopback, against the same model in a plain loop.
+"""The server under load: 1, 8 and 32 streaming clients on loopback, beside a plain loop and other servers.
 
     python -m benchmarks.server                  # --model PATH, --clients 1 8 32, --json now.json
-    python -m benchmarks.server --peer transformers
+    python -m benchmarks.server --peers          # without `transformers serve` and llama.cpp
     python -m benchmarks.server --requests 2000  # its memory instead
 
-The server is a process of its own, the clients are tasks of this one, and the plain loop is `generate` here,
-one question after the other. They take turns, every other round backwards. Every answer is compared with the
-plain loop's, so a lost or a mixed one is told. (A peer's may differ by the rounding of its sums.)
+Every server is a process of its own, the clients are tasks of this one, and the plain loop is `generate`
+here, one question after the other. They take turns, every other round backwards. All answer the same
+questions with the same number of tokens. Every answer is compared with the plain loop's, so a lost or a mixed
+one is told. (A peer's may differ by the rounding of its sums.)
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import argparse
 import asyncio
 import json
 import time
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 
@@ -23,13 +23,13 @@ import numpy as np
 import torch
 
 from benchmarks.core import machine, middle, parse
-from benchmarks.served import Server, ours, transformers_serve
+from benchmarks.served import PEERS, Server, left_out, ours, peers
 from benchmarks.server_memory import watch
 from benchmarks.streamed import streamed
 from model import Llama4, Processor, SamplingParams, generate, load
 
 PLAIN = "plain loop"
-WIDTH = 28  # of a name in the table
+WIDTH = 34  # of a name in the table
 
 
 @dataclass
@@ -39,14 +39,15 @@ class Load:
     Attributes:
         tokens_per_second: of each round, all clients together.
         first, between: seconds to the first token, and from a token to the next, of all answers.
-        lost: answers that did not arrive whole. other: answers that are not the plain loop's.
+        lost: answers that did not arrive whole.
+        other: answers that are not the plain loop's; None where they cannot be.
     """
 
     tokens_per_second: list[float] = field(default_factory=list)
     first: list[float] = field(default_factory=list)
     between: list[float] = field(default_factory=list)
     lost: int = 0
-    other: int = 0
+    other: int | None = 0
 
 
 class Questions:
@@ -107,7 +108,8 @@ async def client(server: Server, questions: Questions, text: str, load: Load) ->
         times += [moment] * sum(map(bool, said))
     note(load, times)
     load.lost += not whole
-    load.other += whole and "".join(words) != questions.answers[text]
+    if load.other is not None:
+        load.other += whole and "".join(words) != questions.answers[text]
     return tokens
 
 
@@ -120,46 +122,71 @@ async def clients(server: Server, count: int, questions: Questions, load: Load) 
     load.tokens_per_second.append(tokens / (time.perf_counter() - begun))
 
 
-def measure(options: argparse.Namespace) -> dict[str, Load]:
-    """All loads in turn, after one round that does not count."""
+def measure(options: argparse.Namespace) -> tuple[dict[str, Load], list[Server]]:
+    """All loads in turn, after one round that does not count; and the peers among the servers."""
     model = load(options.model, options.device)
     questions = Questions(*model, options.tokens, max(options.clients))
     questions.loop(Load())  # what all are compared with
+    context = options.tokens + max(len(questions.processor(text).token_ids) for text in questions.texts)
     loads: dict[str, Load] = {}
-    with ExitStack() as running:
-        servers = [running.enter_context(ours(options.model, options.device))]
-        if options.peer:
-            servers.append(running.enter_context(transformers_serve(options.model, options.device)))
+    with (
+        ours(options.model, options.device) as server,
+        peers(options.peers, options.model, *model, max(options.clients), context) as others,
+    ):
         kinds = {
-            named(count) + (f" of {server.name}" if server is not servers[0] else ""): (server, count)
-            for server in servers
+            named(count, peer): (peer or server, count)
+            for peer in (None, *others)
             for count in options.clients
         }
         for turn in range(options.rounds + 1):
             if turn < 2:
-                loads = {name: Load() for name in (PLAIN, *kinds)}
+                loads = {PLAIN: Load()}
+                loads |= {
+                    name: Load(other=None if one.other_words else 0) for name, (one, _) in kinds.items()
+                }
             for name in list(loads)[:: -1 if turn % 2 else 1]:
                 if name == PLAIN:
                     questions.loop(loads[name], count=8)
                 else:
                     asyncio.run(clients(*kinds[name], questions, loads[name]))
-    return loads
+    return loads, others
 
 
-def named(count: int) -> str:
+def named(count: int, peer: Server | None = None) -> str:
     """How a load is called."""
-    return "1 client" if count == 1 else f"{count} clients"
+    return ("1 client" if count == 1 else f"{count} clients") + (f" of {peer.name}" if peer else "")
+
+
+def ratios(load: Load, other: Load) -> list[float]:
+    """How many times as many tokens a second as another load, round by round."""
+    pairs = zip(load.tokens_per_second, other.tokens_per_second, strict=True)
+    return [a / b if b else float("nan") for a, b in pairs]
 
 
 def line(name: str, load: Load, plain: Load) -> str:
     """One line of the table."""
-    ratio = [a / b for a, b in zip(load.tokens_per_second, plain.tokens_per_second, strict=True)]
-    median, low, high = middle(ratio)
+    told = f"{load.lost:>6}{'-' if load.other is None else load.other:>7}"
+    if not load.between:
+        return f"{name:<{WIDTH}}{'no answers':>10}{'':>62}{told}"
+    median, low, high = middle(ratios(load, plain))
     cells = f"{middle(load.tokens_per_second)[0]:>10.0f}{median:>8.2f}x ({low:.2f} to {high:.2f})"
     for values in (load.first, load.between):
         p50, p99 = np.quantile(values, [0.5, 0.99])
         cells += f"{1000 * p50:>10.1f}{1000 * p99:>9.1f}"
-    return f"{name:<{WIDTH}}{cells}{load.lost:>6}{load.other:>7}"
+    return f"{name:<{WIDTH}}{cells}{told}"
+
+
+def beside(count: int, peer: Server, loads: dict[str, Load]) -> str:
+    """What so many clients get from us, in terms of what they get from a peer."""
+    us, them = loads[named(count)], loads[named(count, peer)]
+    if not us.between or not them.between:
+        return f"{named(count)}, beside {peer.name}: no answers to compare"
+    median, low, high = middle(ratios(us, them))
+    words = f"{median:.2f}x the tokens a second ({low:.2f} to {high:.2f})"
+    for name, here, there in (("first token", us.first, them.first), ("next", us.between, them.between)):
+        p50, p99 = np.quantile(here, [0.5, 0.99]) / np.quantile(there, [0.5, 0.99])
+        words += f"; {name} after {p50:.2f} of its time (p99: {p99:.2f})"
+    return f"{named(count)}, beside {peer.name}: {words}"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -168,32 +195,40 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--model", default="demo", help="folder of a checkpoint, or demo (%(default)s)")
     parser.add_argument("--tokens", type=int, default=64, help="of an answer (%(default)s)")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32], help="at a time (1 8 32)")
-    parser.add_argument("--peer", choices=["transformers"], help="measure that server, too")
+    parser.add_argument("--peers", choices=PEERS, nargs="*", default=list(PEERS), help="(all that are there)")
     parser.add_argument("--requests", type=int, metavar="N", help="watch the memory over so many instead")
     options = parse(parser, arguments, rounds=5)
+    if options.requests is not None and options.requests < 4:
+        parser.error(f"--requests is {options.requests}; growth is told of 4 or more")
     about = machine(torch.device(options.device))
     print(json.dumps(about))
-    if options.requests:
-        with ours(options.model, options.device) as server:
+    if options.requests is not None:
+        with ours(options.model, options.device, counted=True) as server:
             kept = {"machine": about, "memory": asdict(watch(server, options.requests))}
     else:
-        loads = measure(options)
-        report(loads, options.clients)
+        absent = {peer: left_out(peer, options.device) for peer in options.peers}
+        for said in filter(None, absent.values()):
+            print(said, flush=True)
+        options.peers = [peer for peer in options.peers if not absent[peer]]
+        loads, others = measure(options)
+        report(loads, options.clients, others)
         kept = {"machine": about, "loads": {name: asdict(load_) for name, load_ in loads.items()}}
     if options.json:
         options.json.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
 
 
-def report(loads: dict[str, Load], counts: list[int]) -> None:
-    """Print the table."""
+def report(loads: dict[str, Load], counts: list[int], others: list[Server]) -> None:
+    """Print the table, and below it the comparisons that it was made for."""
     print(f"\n{'':<{WIDTH}}{'tokens/s':>10}{'of the plain loop':>24}{'first token ms':>19}{'next ms':>19}")
     print(f"{'':<{WIDTH + 34}}{'p50':>10}{'p99':>9}{'p50':>10}{'p99':>9}{'lost':>6}{'other':>7}")
     for name, load_ in loads.items():
         print(line(name, load_, loads[PLAIN]))
-    few, most = (loads[named(pick(counts))] for pick in (min, max))
-    ratio = [a / b for a, b in zip(most.tokens_per_second, few.tokens_per_second, strict=True)]
-    together = f"{middle(ratio)[0]:.2f}x the tokens a second of {named(min(counts))}"
-    print(f"\n{named(max(counts))} together: {together}")
+    for peer in others:
+        if peer.other_words:
+            print(f"-: not compared; {peer.other_words}")
+    print(*(beside(count, peer, loads) for peer in others for count in counts), sep="\n")
+    few, most = (named(pick(counts)) for pick in (min, max))
+    print(f"{most} together: {middle(ratios(loads[most], loads[few]))[0]:.2f}x the tokens a second of {few}")
 
 
 if __name__ == "__main__":

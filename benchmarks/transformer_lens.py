@@ -12,13 +12,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 import workbench as wb
 from benchmarks.core import endless, take_turns, timed
+from benchmarks.text_part import save_text_part
 from model import checkpoint
 
 CPU = torch.device("cpu")
@@ -84,7 +84,7 @@ def compare(rounds: int, tokens: int) -> dict | None:
     prompt = session.processor(messages).token_ids[None]
     stops = torch.tensor(session.processor.tokenizer.stop_ids)
     with tempfile.TemporaryDirectory() as folder:
-        _save_text_part(session, folder)
+        save_text_part(checkpoint.DEMO_WEIGHTS, session.processor, folder, torch.float32)
         bridge = TransformerBridge.boot_transformers(folder, device="cpu", dtype=torch.float32)
     peer = Peer(bridge, prompt, stops, tokens)
     same: dict[str, int] = {}
@@ -116,12 +116,3 @@ def compare(rounds: int, tokens: int) -> dict | None:
         torch.set_num_threads(threads)
     session.close()
     return {"seconds": seconds, "prompt": prompt.shape[1], "tokens": tokens, "same tokens": same}
-
-
-def _save_text_part(session: wb.Session, folder: str | Path) -> None:
-    """The demo model without its vision tower."""
-    from transformers import Llama4ForCausalLM
-
-    text = Llama4ForCausalLM.from_pretrained(checkpoint.DEMO_WEIGHTS, dtype=torch.float32)
-    text.save_pretrained(folder)
-    session.processor.tokenizer.save(folder)

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 import workbench as wb
-from benchmarks import server
+from benchmarks import served, server
+from benchmarks.counted_server import held
 from benchmarks.served import Server
 from benchmarks.server_memory import Memory
 from benchmarks.streamed import streamed
@@ -67,19 +68,55 @@ def test_a_stream_is_read_as_it_came_whatever_its_pieces():
     assert [moment for moment, _ in arrived] == sorted(moment for moment, _ in arrived)
 
 
+def test_a_load_without_answers_is_told_and_not_divided_by():
+    plain, none = server.Load([100.0], [0.1], [0.1]), server.Load([0.0], lost=3, other=None)
+    assert server.line("3 clients", none, plain).split() == ["3", "clients", "no", "answers", "3", "-"]
+    peer = Server("peer", "http://127.0.0.1:1", "m", 0)
+    loads = {"3 clients": plain, "3 clients of peer": none}
+    assert server.beside(3, peer, loads) == "3 clients, beside peer: no answers to compare"
+
+
+def test_a_peer_is_told_of_in_ratios_of_the_same_round():
+    us = server.Load([100.0, 90.0, 200.0], [0.1, 0.1], [0.01, 0.01])
+    them = server.Load([50.0, 30.0, 100.0], [0.2, 0.2], [0.04, 0.04])
+    loads = {"8 clients": us, "8 clients of peer": them}
+    said = server.beside(8, Server("peer", "http://127.0.0.1:1", "m", 0), loads)
+    assert said == (
+        "8 clients, beside peer: 2.00x the tokens a second (2.00 to 2.50); "
+        "first token after 0.50 of its time (p99: 0.50); next after 0.25 of its time (p99: 0.25)"
+    )
+
+
+def test_a_peer_that_is_not_installed_is_left_out_with_what_to_do(monkeypatch, capsys):
+    monkeypatch.setattr(served, "find_spec", lambda name: None)
+    monkeypatch.setattr(server, "measure", lambda options: ({}, options.peers))
+    monkeypatch.setattr(server, "report", lambda loads, counts, others: print("peers:", others))
+    server.main([])
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert lines == [
+        "transformers is left out: accelerate and openai not installed; "
+        "pip install 'transformers[serving]' accelerate",
+        "llama.cpp is left out: xllamacpp and gguf not installed; pip install xllamacpp gguf",
+        "peers: []",
+    ]
+
+
 def test_growth_is_told_of_the_second_half():
-    memory = Memory([100, 200, 300, 400, 500, 600], [50.0, 90.0, 100.0, 101.0, 102.0, 103.0])
-    assert memory.growth == pytest.approx(10)
+    memory = Memory(
+        [100, 200, 300, 400, 500, 600], [50.0, 90.0, 100.0, 101.0, 102.0, 103.0], [7, 9, 9, 8, 7, 6]
+    )
+    assert memory.growth("resident") == pytest.approx(10)
+    assert memory.growth("objects") == pytest.approx(-10)
 
 
 def test_memory_is_watched_over_requests_of_every_kind(tmp_path, capsys, monkeypatch):
     kept = tmp_path / "now.json"
 
     @contextmanager
-    def here(model: str, device: str) -> Iterator[Server]:
+    def here(model: str, device: str, counted: bool) -> Iterator[Server]:
         session = wb.load(model, device)
         with running(session, name="served") as url:
-            yield Server("this process", url, "served", os.getpid(), {})
+            yield Server("this process", url, "served", os.getpid(), held=held if counted else None)
         session.close()
 
     monkeypatch.setattr(server, "ours", here)  # the next test starts a process
@@ -88,12 +125,13 @@ def test_memory_is_watched_over_requests_of_every_kind(tmp_path, capsys, monkeyp
     assert lines[-1].endswith("; 0 failed")
     memory = json.loads(kept.read_text())["memory"]
     assert memory["requests"] == list(range(1, 19)) and min(memory["resident"]) > 100
+    assert min(memory["objects"]) > 10_000 and min(memory["tensors"]) > 100 and memory["arenas"]
 
 
 @pytest.mark.slow
 def test_every_client_gets_the_plain_loops_answer_whole(tmp_path, capsys):
     kept = tmp_path / "now.json"
-    server.main(["--rounds", "1", "--tokens", "5", "--clients", "1", "3", "--json", str(kept)])
+    server.main(["--rounds", "1", "--tokens", "5", "--clients", "1", "3", "--peers", "--json", str(kept)])
     lines = capsys.readouterr().out.splitlines()
     for name in ("1 client", "3 clients"):
         told = next(line for line in lines if line.startswith(name))
