@@ -16,6 +16,8 @@ from PIL import Image
 import workbench as wb
 from apps.server import build
 from apps.serving.settings import Settings
+from model.checkpoint import DEMO_WEIGHTS
+from model.tokenizer import Tokenizer
 
 QUESTION = [{"role": "user", "content": "What is left?"}]
 
@@ -54,6 +56,13 @@ def until(holds: Callable[[], object], seconds: float = 30) -> None:
     while not holds():
         assert time.monotonic() < end, f"not true within {seconds} s"
         time.sleep(0.02)
+
+
+def ask_of_demo(tokens: int) -> dict:
+    """A streamed request for that many tokens, which cannot end earlier."""
+    never = {token: -100 for token in Tokenizer.from_folder(DEMO_WEIGHTS).stop_ids}
+    ask = {"model": "demo", "messages": QUESTION, "max_tokens": tokens, "temperature": 0, "stream": True}
+    return ask | {"logit_bias": never}
 
 
 def metric(url: str, name: str) -> float:

@@ -8,8 +8,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -23,11 +21,9 @@ from apps.serving.forms import Form
 from apps.serving.jobs import Job
 from apps.serving.observed import Observed
 from model import replaced
-from model.checkpoint import DEMO_WEIGHTS
 from model.generate import Row
-from model.tokenizer import Tokenizer
 from tests.apps.conftest import held
-from tests.apps.serving import QUESTION, data_url, metric, running, started, until
+from tests.apps.serving import QUESTION, ask_of_demo, data_url, metric, running, started, until
 
 
 def questions() -> list[dict]:
@@ -199,13 +195,6 @@ def accepts(url: str) -> bool:
     return True
 
 
-def ask_of_demo(tokens: int) -> dict:
-    """A streamed request for that many tokens, which cannot end earlier."""
-    never = {token: -100 for token in Tokenizer.from_folder(DEMO_WEIGHTS).stop_ids}
-    ask = {"model": "demo", "messages": QUESTION, "max_tokens": tokens, "temperature": 0, "stream": True}
-    return ask | {"logit_bias": never}
-
-
 def test_a_signal_ends_the_command_when_its_answers_have_ended(capsys):
     assert threading.current_thread() is threading.main_thread()  # which is the one that gets signals
     told, said, ended = [], "", threading.Event()
@@ -241,24 +230,3 @@ def test_a_signal_ends_the_command_when_its_answers_have_ended(capsys):
     finally:
         signal.signal(signal.SIGTERM, before)
     assert signal.SIGTERM in told, "who started the process is told of the signal, too"
-
-
-@pytest.mark.slow
-def test_a_killed_server_is_an_error_to_its_clients_and_not_silence():
-    command = [sys.executable, "-m", "apps.cli", "serve", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
-        try:
-            url = next(line for line in started.stdout if "Serving 'demo' at " in line).split(" at ")[1]
-            chat = f"{url.split()[0]}/chat/completions"
-            with httpx.stream("POST", chat, json=ask_of_demo(4000), timeout=60) as answer:
-                lines = filter(None, answer.iter_lines())
-                next(lines)
-                started.kill()
-                started.wait(60)
-                # no line for a minute would be silence, and another error
-                with pytest.raises(httpx.RemoteProtocolError):
-                    list(lines)
-        finally:
-            started.kill()
-    with pytest.raises(httpx.ConnectError):
-        httpx.post(chat)
