@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from model.cache import KVCache
-from model.generate import Row, Step
+from model.generate import Row, Step, advance
 from model.llama4 import Llama4
 from model.processor import Inputs, Processor
 from model.sampling import Constraint, SamplingParams
@@ -62,19 +62,22 @@ class Batch:
         token_ids = prompt[None].to(self.llama.device)
         hidden = self.llama.hidden(token_ids, inputs.pixel_values, cache)
         prompt_steps = [] if score is None else scored(self.llama, hidden, token_ids, score)
-        logits = self.llama.unembed(hidden[:, -1:])[0, -1].float()
-        begun = []
-        for index, (one, constraint) in enumerate(
-            zip(params, constraints or [None] * len(params), strict=True)
-        ):
-            row = Row(index, prompt, one, self.llama, self.processor.tokenizer, constraint)
+        logits = self.llama.unembed(hidden[:, -1:])[0].float()  # [1, vocabulary]
+        pairs = zip(params, constraints or [None] * len(params), strict=True)
+        begun = [
+            Row(index, prompt, one, self.llama, self.processor.tokenizer, constraint)
+            for index, (one, constraint) in enumerate(pairs)
+        ]
+        steps = advance(begun, logits.expand(len(begun), -1))
+        for row in begun:
             row.prompt_steps = prompt_steps
-            begun.append((row, row.advance(logits)))
             if not row.done:
                 self.rows.append(row)
                 self._places.append((cache, 0))
                 self._cache = None
-        return begun
+        if self._places == [(cache, 0)]:
+            self._cache = cache  # who is alone goes on in it as it is
+        return list(zip(begun, steps, strict=True))
 
     def leave(self, row: Row) -> None:
         """Give up an answer; the others go on."""
@@ -93,7 +96,7 @@ class Batch:
         token_ids = torch.tensor([[row.last] for row in self.rows], device=self.llama.device)
         hidden = self.llama.hidden(token_ids, cache=self._cache)
         logits = self.llama.unembed(hidden)[:, -1].float()  # [rows, vocabulary]
-        steps = [(row, row.advance(logits[at])) for at, row in enumerate(self.rows)]
+        steps = list(zip(self.rows, advance(self.rows, logits), strict=True))
         for row, _ in steps:
             if row.done:
                 self.leave(row)

@@ -6,9 +6,7 @@ generates what it would generate alone.
 
 from __future__ import annotations
 
-import math
 import threading
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +16,7 @@ from torch import Tensor
 from model.cache import KVCache
 from model.llama4 import Llama4
 from model.processor import Inputs, Processor
-from model.sampling import Constraint, SamplingParams, random_generator, sample
+from model.sampling import Constraint, Drawer, SamplingParams, draw
 from model.tokenizer import Tokenizer
 
 
@@ -53,7 +51,8 @@ class TextStream:
 
     def push(self, token_id: int) -> tuple[str, bool]:
         """The text to show after this token, and whether a stop string has ended the answer."""
-        return self._release(self._held + self._decoder.push(token_id))
+        text = self._decoder.push(token_id)
+        return self._release(self._held + text) if self._stop else (text, False)
 
     def flush(self) -> str:
         """What was held back, when the answer ends for another reason."""
@@ -86,30 +85,18 @@ class Row:
         constraint: Constraint | None = None,
     ) -> None:
         self.params = params
-        self.constraint = constraint
+        self.drawer = Drawer(params, prompt, llama.device, index, constraint)
         self.prompt_steps: list[Step] = []  # of its own prompt, where a batch was asked to keep them
         self.stream = TextStream(tokenizer, params.stop)
         self.stop_ids = {*tokenizer.stop_ids, *llama.config.text.eos_token_id}
-        self.generator = random_generator(params, llama.device, index)
-        self.seen = prompt.unique().to(llama.device)
-        self.said: Counter[int] = Counter()
         self.left = min(params.max_tokens, llama.config.text.max_position_embeddings - len(prompt))
         self.last = 0
         self.done = False
 
-    def advance(self, logits: Tensor) -> Step:
-        """Draw from `logits` [vocabulary] float32."""
-        possible = logits
-        if self.constraint is not None:
-            possible = logits.masked_fill(~self.constraint.allowed().to(logits.device), -math.inf)
-        token = self.last = sample(possible, self.params, self.generator, self.seen, self.said)
-        if self.constraint is not None:
-            self.constraint.take(token)
-        self.said[token] += 1
-        if self.params.repetition_penalty != 1:
-            self.seen = torch.cat([self.seen, self.seen.new_tensor([token])]).unique()
-        logprobs = torch.log_softmax(logits, -1)
-        top = torch.topk(logprobs, min(self.params.top_logprobs, len(logprobs)))
+    def take(self, ids: list[int], logprobs: list[float]) -> Step:
+        """Go on with the first of `ids`; the others are the likeliest, all with their log-probabilities."""
+        token = self.last = ids[0]
+        self.drawer.take(token)
         self.left -= 1
         text, reason = "", None
         if token in self.stop_ids:
@@ -121,8 +108,21 @@ class Row:
             elif self.left == 0:
                 text, reason = text + self.stream.flush(), "length"
         self.done = reason is not None
-        chosen, likeliest = float(logprobs[token]), tuple(top.indices.tolist())
-        return Step(token, text, chosen, likeliest, tuple(top.values.tolist()), reason)
+        end = 1 + self.params.top_logprobs
+        return Step(token, text, logprobs[0], tuple(ids[1:end]), tuple(logprobs[1:end]), reason)
+
+
+def advance(rows: Sequence[Row], logits: Tensor) -> list[Step]:
+    """One more token of every row, drawn from `logits` [rows, vocabulary] float32.
+
+    For all at once: of a small model, a call of PyTorch takes as long for a row as for all of them.
+    """
+    tokens = draw(logits, [row.drawer for row in rows])[:, None]
+    logprobs = torch.log_softmax(logits, -1)
+    if most := min(max(row.params.top_logprobs for row in rows), logits.shape[1]):
+        tokens = torch.cat([tokens, torch.topk(logprobs, most).indices], 1)
+    told = zip(rows, tokens.tolist(), logprobs.gather(1, tokens).tolist(), strict=True)
+    return [row.take(ids, likely) for row, ids, likely in told]
 
 
 def generate(
@@ -185,7 +185,12 @@ def generate_batch(
         # only the last row becomes logits: a vocabulary-wide row for every prompt token would fill the memory
         hidden = llama.hidden(token_ids, pixels, cache, positions)[:, -1:]
         logits = llama.unembed(hidden)[:, -1].float()  # [batch, vocabulary]
-        yield [None if row.done else row.advance(logits[i]) for i, row in enumerate(rows)]
+        going = [i for i, row in enumerate(rows) if not row.done]
+        steps: list[Step | None] = [None] * len(rows)
+        drawn = advance([rows[i] for i in going], logits if len(going) == len(rows) else logits[going])
+        for i, step in zip(going, drawn, strict=True):
+            steps[i] = step
+        yield steps
         if all(row.done for row in rows):
             return
         token_ids = torch.tensor([[row.last] for row in rows], device=llama.device)

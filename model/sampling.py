@@ -1,9 +1,10 @@
-"""From logits to the next token: penalties, temperature, top-k, top-p, min-p, seed."""
+"""From logits to the next tokens, of a whole batch at once: penalties, temperature, filters, seeds."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Protocol
@@ -117,70 +118,137 @@ def random_generator(params: SamplingParams, device: torch.device, row: int = 0)
     return generator
 
 
+class Drawer:
+    """How one answer is drawn, and what it has said so far.
+
+    Args:
+        params: how to draw. prompt: [T] int64, for the repetition penalty.
+        device: where the logits will be. row: of answers with the same seed, it tells one from another.
+        constraint: what the answer may consist of.
+    """
+
+    def __init__(
+        self,
+        params: SamplingParams,
+        prompt: Tensor,
+        device: torch.device,
+        row: int = 0,
+        constraint: Constraint | None = None,
+    ) -> None:
+        self.params = params
+        self.constraint = constraint
+        self.said: Counter[int] = Counter()
+        self._counts = bool(params.frequency_penalty or params.presence_penalty)
+        self._repeats = params.repetition_penalty != 1
+        self.edits = bool(params.logit_bias or self._counts or self._repeats or constraint is not None)
+        # drawn together with all that are filtered like it
+        self.kind = (params.temperature, params.top_k, params.top_p, params.min_p)
+        self.generator = random_generator(params, device, row) if params.temperature else None
+        self.seen = prompt.unique().to(device) if self._repeats else None
+
+    def take(self, token: int) -> None:
+        """Go on with the token that was drawn."""
+        if self.constraint is not None:
+            self.constraint.take(token)
+        if self._counts:
+            self.said[token] += 1
+        if self._repeats:
+            self.seen = torch.cat([self.seen, self.seen.new_tensor([token])]).unique()
+
+    def penalties(self) -> list[tuple[int, float]]:
+        """What frequency and presence add to the logits of what was said."""
+        if not self._counts:
+            return []
+        often, once = self.params.frequency_penalty, self.params.presence_penalty
+        return [(token, -count * often - once) for token, count in self.said.items()]
+
+
+def draw(logits: Tensor, drawers: Sequence[Drawer]) -> Tensor:
+    """Draw the next token of several answers, each as if it were drawn alone.
+
+    Args:
+        logits: [rows, vocabulary] float32. drawers: one a row.
+
+    Returns:
+        Token ids [rows] int64, where the logits are.
+
+    Raises:
+        ValueError: `logit_bias` names a token that there is not.
+    """
+    if any(one.edits for one in drawers):
+        logits = edited(logits, drawers)
+    alike: dict[tuple, list[int]] = {}
+    for row, one in enumerate(drawers):
+        alike.setdefault(one.kind, []).append(row)
+    if len(alike) == 1:
+        return _drawn(logits, drawers)
+    tokens = torch.empty(len(drawers), dtype=torch.int64, device=logits.device)
+    for rows in alike.values():
+        tokens[rows] = _drawn(logits[rows], [drawers[row] for row in rows])
+    return tokens
+
+
+def _drawn(logits: Tensor, drawers: Sequence[Drawer]) -> Tensor:
+    """As `draw`, for answers that are filtered alike."""
+    params = drawers[0].params
+    if params.temperature == 0:
+        return logits.argmax(-1)
+    probabilities = torch.softmax(restrict(logits, params), -1)
+    # torch.multinomial's own way, but every row has chance of its own: each token runs for a random time, the
+    # likelier the faster, and the first to arrive is taken
+    times = torch.empty_like(probabilities)
+    for time, one in zip(times, drawers, strict=True):
+        time.exponential_(generator=one.generator)
+    return (probabilities / times).argmax(-1)
+
+
+def edited(logits: Tensor, drawers: Sequence[Drawer]) -> Tensor:
+    """A copy of the logits [rows, vocabulary] after constraints, biases and penalties."""
+    logits = logits.clone(memory_format=torch.contiguous_format)
+    for row, one in enumerate(drawers):
+        if one.constraint is not None:
+            logits[row].masked_fill_(~one.constraint.allowed().to(logits.device), -math.inf)
+    _add(logits, [one.params.logit_bias for one in drawers])
+    for row, one in enumerate(drawers):
+        if one.seen is not None:
+            logits[row] = penalize_repetition(logits[row], one.seen, one.params.repetition_penalty)
+    _add(logits, [one.penalties() for one in drawers])
+    return logits
+
+
+def _add(logits: Tensor, added: Sequence[Sequence[tuple[int, float]]]) -> None:
+    """Add to the logits [rows, vocabulary] of some token ids of every row."""
+    width = logits.shape[1]
+    pairs = [(row, token, value) for row, some in enumerate(added) for token, value in some]
+    if not pairs:
+        return
+    if (strange := max(token for _, token, _ in pairs)) >= width:
+        raise ValueError(f"logit_bias names token {strange}; this model has {width}")
+    places = torch.tensor([row * width + token for row, token, _ in pairs], device=logits.device)
+    logits.view(-1).index_add_(0, places, logits.new_tensor([value for _, _, value in pairs]))
+
+
 def penalize_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
     """Make the token ids `seen` [n] less likely in `logits` [vocabulary]."""
     values, penalty = logits[seen], max(penalty, SMALLEST)
     return logits.index_copy(0, seen, torch.where(values > 0, values / penalty, values * penalty))
 
 
-def penalize_said(logits: Tensor, said: Mapping[int, int], frequency: float, presence: float) -> Tensor:
-    """Take `count * frequency + presence` off the logits [vocabulary] of tokens that were `said` so often."""
-    tokens = torch.tensor(list(said), dtype=torch.int64, device=logits.device)
-    counts = logits.new_tensor(list(said.values()))
-    return logits.index_add(0, tokens, counts * -frequency - presence)
-
-
-def add_bias(logits: Tensor, bias: Sequence[tuple[int, float]]) -> Tensor:
-    """Add to the logits [vocabulary] of some token ids.
-
-    Raises:
-        ValueError: there is no such token.
-    """
-    tokens = torch.tensor([token for token, _ in bias], device=logits.device)
-    if int(tokens.max()) >= len(logits):
-        raise ValueError(f"logit_bias names token {int(tokens.max())}; this model has {len(logits)}")
-    return logits.index_add(0, tokens, logits.new_tensor([added for _, added in bias]))
-
-
 def restrict(logits: Tensor, params: SamplingParams) -> Tensor:
-    """Apply temperature, top-k, top-p, min-p, in this order, to `logits` [vocabulary]; dropped: -inf."""
+    """Apply temperature, top-k, top-p, min-p, in this order, to `logits` [..., vocabulary]; dropped: -inf."""
     logits = logits / max(params.temperature, SMALLEST)
-    if params.top_k is not None and params.top_k < len(logits):
-        logits = logits.masked_fill(logits < torch.topk(logits, params.top_k).values[-1], -math.inf)
+    if params.top_k is not None and params.top_k < logits.shape[-1]:
+        least = torch.topk(logits, params.top_k).values[..., -1:]
+        logits = logits.masked_fill(logits < least, -math.inf)
     if params.top_p < 1:
         ordered, order = torch.sort(logits, descending=True)
-        before = torch.softmax(ordered, -1).cumsum(-1) - torch.softmax(ordered, -1)
+        probabilities = torch.softmax(ordered, -1)
+        dropped = probabilities.cumsum(-1) - probabilities >= params.top_p
         # the likeliest stays, also where so small a top_p is 0 in float32
-        logits = logits.index_fill(0, order[1:][before[1:] >= params.top_p], -math.inf)
+        dropped[..., 0] = False
+        logits = logits.masked_fill(dropped.scatter(-1, order, dropped), -math.inf)
     if params.min_p > 0:
         probabilities = torch.softmax(logits, -1)
-        logits = logits.masked_fill(probabilities < params.min_p * probabilities.max(), -math.inf)
+        least = params.min_p * probabilities.amax(-1, keepdim=True)
+        logits = logits.masked_fill(probabilities < least, -math.inf)
     return logits
-
-
-def sample(
-    logits: Tensor,
-    params: SamplingParams,
-    generator: torch.Generator,
-    seen: Tensor,
-    said: Mapping[int, int] | None = None,
-) -> int:
-    """Draw the next token id.
-
-    Args:
-        logits: [vocabulary] float32.
-        params: how to draw.
-        generator: of the row, on the logits' device.
-        seen: [n] int64, the distinct token ids so far (for the repetition penalty).
-        said: how often each token id was generated (for the frequency and presence penalties).
-    """
-    if params.logit_bias:
-        logits = add_bias(logits, params.logit_bias)
-    if params.repetition_penalty != 1:
-        logits = penalize_repetition(logits, seen, params.repetition_penalty)
-    if said and (params.frequency_penalty or params.presence_penalty):
-        logits = penalize_said(logits, said, params.frequency_penalty, params.presence_penalty)
-    if params.temperature == 0:
-        return int(logits.argmax())
-    probabilities = torch.softmax(restrict(logits, params), -1)
-    return int(torch.multinomial(probabilities, 1, generator=generator))

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -18,13 +19,28 @@ from transformers import (
 )
 
 from model import SamplingParams
-from model.sampling import penalize_repetition, penalize_said, random_generator, restrict, sample
+from model.sampling import Drawer, draw, edited, penalize_repetition, restrict
 
 VOCABULARY = 500
 
 
 def random_logits(seed: int) -> Tensor:
     return 4 * torch.randn(VOCABULARY, generator=torch.Generator().manual_seed(seed))
+
+
+Tokens = Sequence[int]
+
+
+def drawer(params: SamplingParams, prompt: Tokens = (), said: Tokens = (), row: int = 0) -> Drawer:
+    made = Drawer(params, torch.tensor(prompt, dtype=torch.int64), torch.device("cpu"), row)
+    for token in said:
+        made.take(token)
+    return made
+
+
+def sample(logits: Tensor, params: SamplingParams, prompt: Tokens = (), said: Tokens = ()) -> int:
+    """The next token of one answer."""
+    return int(draw(logits[None], [drawer(params, prompt, said)]))
 
 
 SETTINGS = [
@@ -73,36 +89,35 @@ def test_the_repetition_penalty_is_that_of_transformers(penalty):
 
 def test_filters_leave_the_callers_logits_alone():
     logits = random_logits(0)
-    params = SamplingParams(temperature=0.5, top_k=3, top_p=0.5, min_p=0.1, repetition_penalty=2.0)
-    sample(logits, params, random_generator(params, torch.device("cpu")), torch.tensor([1, 2]))
+    filters = SamplingParams(temperature=0.5, top_k=3, top_p=0.5, min_p=0.1, repetition_penalty=2.0)
+    for params in (filters, SamplingParams(logit_bias={1: 5.0}, frequency_penalty=1.0)):
+        sample(logits, params, prompt=[1, 2], said=[3])
     assert torch.equal(logits, random_logits(0))
 
 
 def test_temperature_zero_takes_the_likeliest_after_the_penalty():
     logits = torch.tensor([1.0, 3.0, 2.0])
     params = SamplingParams(repetition_penalty=2.0)
-    generator = random_generator(params, torch.device("cpu"))
-    assert sample(logits, SamplingParams(), generator, torch.tensor([1])) == 1
-    assert sample(logits, params, generator, torch.tensor([1])) == 2
+    assert sample(logits, SamplingParams(), prompt=[1]) == 1
+    assert sample(logits, params, prompt=[1]) == sample(logits, params, said=[1]) == 2
 
 
 def test_what_was_said_is_made_less_likely_by_its_count_and_once_for_all():
-    logits, generator = torch.tensor([1.0, 2.5, 3.0, -1.0]), torch.Generator()
-    made = penalize_said(logits, {2: 3, 3: 1}, frequency=0.5, presence=0.25)
+    logits = torch.tensor([1.0, 2.5, 3.0, -1.0])
+    both = SamplingParams(frequency_penalty=0.5, presence_penalty=0.25)
+    [made] = edited(logits[None], [drawer(both, said=[2, 3, 2, 2])])
     assert made.tolist() == [1.0, 2.5, 3.0 - 3 * 0.5 - 0.25, -1.0 - 0.5 - 0.25]
-    none = torch.tensor([], dtype=torch.int64)
     for setting in ({"frequency_penalty": 0.4}, {"presence_penalty": 0.6}):
         params = SamplingParams(**setting)
         # a prompt's tokens count for nothing, nor does anything at the first token
-        assert sample(logits, params, generator, torch.tensor([2])) == 2
-        assert sample(logits, params, generator, none, {2: 2}) == 1
-    assert sample(logits, SamplingParams(frequency_penalty=-2), generator, none, {0: 2}) == 0
+        assert sample(logits, params, prompt=[2]) == 2
+        assert sample(logits, params, said=[2, 2]) == 1
+    assert sample(logits, SamplingParams(frequency_penalty=-2), said=[0, 0]) == 0
 
 
 def draws(params: SamplingParams, count: int, row: int = 0) -> list[int]:
-    generator = random_generator(params, torch.device("cpu"), row)
-    logits = torch.tensor([2.0, 1.0, 0.0, -1.0, 1.5, 0.5])
-    return [sample(logits, params, generator, torch.tensor([], dtype=torch.int64)) for _ in range(count)]
+    logits, one = torch.tensor([[2.0, 1.0, 0.0, -1.0, 1.5, 0.5]]), drawer(params, row=row)
+    return [int(draw(logits, [one])) for _ in range(count)]
 
 
 def test_a_seed_repeats_and_rows_of_a_batch_and_other_seeds_differ():
@@ -111,6 +126,45 @@ def test_a_seed_repeats_and_rows_of_a_batch_and_other_seeds_differ():
     assert draws(params, 50) == first
     assert draws(params, 50, row=1) != first
     assert draws(SamplingParams(temperature=1.0, seed=8), 50) != first
+
+
+WAYS = [
+    {},
+    {"temperature": 0.8, "seed": 1},
+    {"temperature": 0.8, "seed": 2, "logit_bias": {7: 3.0, 8: -2.0}},
+    {"logit_bias": {3: 5.0}, "frequency_penalty": 0.5, "repetition_penalty": 1.3},
+    {"temperature": 1.2, "top_k": 40, "seed": 3},
+    {"temperature": 1.2, "top_k": 40, "seed": 3, "presence_penalty": 1.0},
+    {"temperature": 0.8, "top_p": 0.9, "min_p": 0.02, "seed": 4},
+    {"temperature": 0.8, "top_p": 0.9, "min_p": 0.02, "seed": 4, "repetition_penalty": 1.5},
+]
+
+
+def test_rows_that_are_drawn_together_get_what_each_gets_alone():
+    def row(i: int) -> Drawer:
+        return drawer(SamplingParams(**WAYS[i]), prompt=[1, 2], row=i)
+
+    together, alone = ([row(i) for i in range(len(WAYS))] for _ in range(2))
+    said = []
+    for step in range(30):
+        logits = torch.stack([random_logits(100 * step + i) for i in range(len(WAYS))])
+        tokens = draw(logits, together).tolist()
+        assert tokens == [int(draw(logits[i, None], [one])) for i, one in enumerate(alone)]
+        for i, token in enumerate(tokens):
+            together[i].take(token)
+            alone[i].take(token)
+        said.append(tokens)
+    assert len({tuple(answer) for answer in zip(*said, strict=True)}) == len(WAYS)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0])
+def test_a_token_is_drawn_as_torch_multinomial_draws_it(temperature):
+    params, chance = SamplingParams(temperature=temperature, seed=11), torch.Generator().manual_seed(11)
+    one = drawer(params)
+    for seed in range(50):
+        logits = random_logits(seed)
+        expected = torch.multinomial(torch.softmax(logits / temperature, -1), 1, generator=chance)
+        assert int(draw(logits[None], [one])) == int(expected)
 
 
 def test_without_a_seed_every_run_is_new():
@@ -153,11 +207,12 @@ def test_whole_numbers_of_other_libraries_are_taken_and_kept_as_plain_ones():
 
 
 def test_a_bias_is_added_before_all_else_and_names_a_token_that_there_is():
-    logits, generator = torch.tensor([1.0, 2.0, 3.0]), torch.Generator()
-    params = SamplingParams(logit_bias={2: -5.0, 0: 1.5})
-    assert sample(logits, params, generator, torch.tensor([0])) == 0
+    logits = torch.tensor([1.0, 2.0, 3.0])
+    assert sample(logits, SamplingParams(logit_bias={2: -5.0, 0: 1.5})) == 0
+    # divided by 2 after the bias, 5 loses to 3; before it, 1 / 2 + 4 would have won
+    assert sample(logits, SamplingParams(logit_bias={0: 4.0}, repetition_penalty=2.0), prompt=[0]) == 2
     with pytest.raises(ValueError, match="logit_bias names token 3; this model has 3"):
-        sample(logits, SamplingParams(logit_bias={3: 1.0}), generator, torch.tensor([0]))
+        sample(logits, SamplingParams(logit_bias={3: 1.0}))
 
 
 @pytest.mark.parametrize(("given", "kept"), [("\n", ("\n",)), (["a", "bc"], ("a", "bc")), ((), ())])
@@ -168,6 +223,6 @@ def test_stop_is_one_text_or_several(given, kept):
 @pytest.mark.parametrize("setting", ["temperature", "top_p", "repetition_penalty"])
 @pytest.mark.parametrize("value", [1e-300, 1e-30])
 def test_a_setting_that_is_nothing_in_float32_draws_all_the_same(setting, value):
-    logits, seen = torch.tensor([1.0, 9.0, -3.0, 8.5]), torch.tensor([1])
+    logits = torch.tensor([1.0, 9.0, -3.0, 8.5])
     params = SamplingParams(**{"temperature": 1.0, "seed": 0, setting: value})
-    assert sample(logits, params, random_generator(params, logits.device), seen) == 1
+    assert sample(logits, params, prompt=[1]) == 1
