@@ -23,7 +23,7 @@ from model.quantize import held_as
 from workbench.asking import Asked, Asking
 from workbench.capture import Capture, planned
 from workbench.edits import Edit
-from workbench.engine import Engine
+from workbench.engine import Call, Engine
 from workbench.estimate import Estimate
 from workbench.hook_names import NamesFilter, chosen
 from workbench.options import options_of
@@ -242,6 +242,10 @@ class Session(Asking):
         raises, comes back here.
         """
         return self._engine.call(work)
+
+    def soon(self, work: Callable[[], None]) -> None:
+        """As `in_turn`, but return at once: what `work` raises is lost, so it should raise nothing."""
+        self._engine.put(Call(work))
 
     def _prompt(self, messages: Messages) -> Inputs:
         inputs = self.processor(messages)

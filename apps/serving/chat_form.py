@@ -43,10 +43,12 @@ class ChatForm(Form):
         """As `Form` has it."""
         step = produced.step
         border = step.finish_reason is not None or step.token_id in self._around_calls
-        delta = self._spoken[index].push(step.text, border)
-        if not (delta.tool_calls or step.finish_reason or self.request.alternatives is not None):
-            return delta.content
-        return out.ChatDelta(delta=delta, logprobs=self._logprobs([produced]), **self.common(index, produced))
+        content, calls = self._spoken[index].push(step.text, border)
+        if not (calls or step.finish_reason or self.request.alternatives is not None):
+            return content
+        told = ({"content": content} if content else {}) | ({"tool_calls": calls} if calls else {})
+        logprobs = self._logprobs([produced])
+        return out.ChatDelta(delta=out.Delta(**told), logprobs=logprobs, **self.common(index, produced))
 
     def piece(self, index: int, text: str) -> out.ChatDelta:
         """As `Form` has it."""

@@ -56,7 +56,7 @@ class Guarding:
             raise APIError(400, finding.sentence, param, "content_filter")
         return None if finding.result == "safe" else finding
 
-    async def judged(
+    def judged(
         self, jobs: Sequence[Job], produced: AsyncGenerator[list[Made], None], whole: bool
     ) -> AsyncIterator[list[Made]]:
         """What may be sent of what is produced, as soon as it may be.
@@ -67,10 +67,11 @@ class Guarding:
             jobs: what is answered. produced: tokens as they come, each with the id of its trace.
             whole: whether answers are judged once, at their end, because nothing is sent before.
         """
-        if self.policy is None:
-            async for some in produced:
-                yield some
-            return
+        return produced if self.policy is None else self._held_back(jobs, produced, whole)
+
+    async def _held_back(
+        self, jobs: Sequence[Job], produced: AsyncGenerator[list[Made], None], whole: bool
+    ) -> AsyncIterator[list[Made]]:
         held = [
             Growing(Watch(self.policy, job.messages), job.first + i)
             for job in jobs

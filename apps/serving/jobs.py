@@ -29,6 +29,26 @@ class Produced:
     finding: Finding | None = None
 
 
+class Outbox:
+    """What is produced for one request, until its task takes it; all in the event loop."""
+
+    def __init__(self) -> None:
+        self._items: list[Produced | Exception] = []
+        self._filled = asyncio.Event()
+
+    def put(self, item: Produced | Exception) -> None:
+        """Add to it."""
+        self._items.append(item)
+        self._filled.set()
+
+    async def take(self) -> list[Produced | Exception]:
+        """All there is, as soon as there is something."""
+        await self._filled.wait()
+        self._filled.clear()
+        taken, self._items = self._items, []
+        return taken
+
+
 @dataclass(eq=False)
 class Job:
     """One prompt.
@@ -46,7 +66,7 @@ class Job:
 
     inputs: Inputs
     params: tuple[SamplingParams, ...]
-    outbox: asyncio.Queue[Produced | Exception]
+    outbox: Outbox
     first: int = 0
     capture: CaptureOptions | None = None
     constraint: Callable[[], Held] | None = None

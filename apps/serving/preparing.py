@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Sequence
 
@@ -11,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from apps.serving.errors import APIError
 from apps.serving.grammars import Grammars, Held
-from apps.serving.jobs import Job
+from apps.serving.jobs import Job, Outbox
 from apps.serving.pictures import as_data_url
 from apps.serving.request_parts import ImagePart, Message
 from apps.serving.requests import Asked, ChatRequest, CompletionRequest
@@ -152,7 +151,7 @@ def _jobs(
     capture = None
     if request.trace or request.return_routed_experts:
         capture = CaptureOptions(attention=request.trace, router_logits=request.trace)
-    outbox: asyncio.Queue = asyncio.Queue()
+    outbox = Outbox()
     score = request.alternatives if request.echo else None
     return [Job(one, params, outbox, count * i, capture, constraint, score) for i, one in enumerate(prompts)]
 

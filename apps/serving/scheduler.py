@@ -1,9 +1,9 @@
 """Who uses the model when: continuous batching in the session's engine thread.
 
 A round is one token of every answer. Between two rounds answers leave that are done or not wanted any more,
-and at most one prompt is read, so that a long one holds the others up once and not for the whole queue.
-Prompts wait their turn in the order they came. Answers that are observed step alone, one after the other, in
-every round. Clients never hold a round up: what is produced is put into their outboxes.
+and prompts are read, but not many tokens of them: a long one holds the others up once, and a long queue only
+for so long at a time. Prompts wait their turn in the order they came. Answers that are observed step alone,
+one after the other, in every round. Clients never hold a round up: what is produced goes to their outboxes.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from workbench import Session
 News = list[tuple[Job, Produced | Exception]]
 
 CLOSING = "the server is shutting down; ask again when it is back"
+READ_AT_A_TIME = 512  # tokens of prompts between two rounds; the one that reaches it is still read whole
 
 
 class Scheduler:
@@ -45,10 +46,8 @@ class Scheduler:
         self._rows: dict[Row, tuple[Job, int]] = {}
         self._observed: list[Observed] = []
         self._waiting: deque[Job] = deque()
-        self._changed = threading.Condition()
-        self._closing = False
-        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
-        self._thread.start()
+        self._changing = threading.Lock()
+        self._working = self._closing = False
 
     @property
     def running(self) -> int:
@@ -66,7 +65,7 @@ class Scheduler:
         Raises:
             APIError: the queue is full, or the server is shutting down.
         """
-        with self._changed:
+        with self._changing:
             if self._closing:
                 raise APIError(503, CLOSING, code="shutting_down")
             if len(self._waiting) + len(jobs) > self.max_waiting:
@@ -74,32 +73,28 @@ class Scheduler:
                     429, f"{len(self._waiting)} requests wait already; ask again later", code="busy"
                 )
             self._waiting.extend(jobs)
-            self._changed.notify_all()
+            idle, self._working = not self._working, True
+        if idle:
+            # the engine is held only while there is work: others may use the session in between
+            self.session.soon(self._work_off)
 
     def close(self) -> None:
         """Give up what is running, before its next token, and what waits; both are told."""
-        with self._changed:
+        with self._changing:
             self._closing = True
-            self._changed.notify_all()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._closing or self._waiting)
-            if self._closing:
-                break
-            # the engine is held only while there is work: others may use the session in between
-            self.session.in_turn(self._work_off)
-        self._end_all(APIError(503, CLOSING, code="shutting_down"))
+        self.session.in_turn(lambda: self._end_all(APIError(503, CLOSING, code="shutting_down")))
 
     def _work_off(self) -> None:
-        while not self._closing and (self._waiting or self._rows or self._observed):
+        while self._goes_on():
             self._drop_cancelled()
-            # a first token does not wait for the others' next one
-            for produce in (self._admit, self._round):
-                if news := produce():
-                    self.deliver(news)
+            self._admit()
+            if news := self._round():
+                self.deliver(news)
+
+    def _goes_on(self) -> bool:
+        with self._changing:
+            self._working = not self._closing and bool(self._waiting or self._rows or self._observed)
+            return self._working
 
     def _round(self) -> News:
         try:
@@ -121,14 +116,26 @@ class Scheduler:
             one.close()
             self._observed.remove(one)
 
-    def _admit(self) -> News:
-        """Begin the next job if there is room for all its answers."""
-        with self._changed:
+    def _admit(self) -> None:
+        """Begin what waits and has room."""
+        read = 0
+        while read < READ_AT_A_TIME and (job := self._next()) is not None:
+            # a first token does not wait for the others' next one
+            if news := self._begin(job):
+                self.deliver(news)
+            read += len(job.inputs.token_ids)
+
+    def _next(self) -> Job | None:
+        """The job whose turn it is, if there is room for all its answers."""
+        with self._changing:
             while self._waiting and self._waiting[0].cancelled:
                 self._waiting.popleft()
-            if not self._waiting or self.running + len(self._waiting[0].params) > self.max_batch:
-                return []
-            job = self._waiting.popleft()
+            if self._closing or not self._waiting:
+                return None
+            room = self.max_batch - self.running
+            return self._waiting.popleft() if len(self._waiting[0].params) <= room else None
+
+    def _begin(self, job: Job) -> News:
         try:
             if job.capture is not None:
                 self._observed += [Observed(self.session, job, i) for i in range(len(job.params))]
@@ -143,7 +150,8 @@ class Scheduler:
 
     def _noted(self, row: Row, step: Step, prompt: Sequence[Step] = ()) -> tuple[Job, Produced | APIError]:
         job, choice = self._rows[row]
-        error = row.constraint.error if row.constraint is not None else ""
+        constraint = row.drawer.constraint
+        error = constraint.error if constraint is not None else ""
         if row.done or error:
             del self._rows[row]
         if error:

@@ -67,7 +67,7 @@ class Service:
 
         def put(news: News) -> None:
             for job, item in news:
-                job.outbox.put_nowait(item)
+                job.outbox.put(item)
 
         def deliver(news: News) -> None:
             # one wake-up a round, however many answers there are
@@ -131,10 +131,8 @@ class Service:
         fresh = set(seen)
         said = self.metrics.tokens.labels("generated")
         while left:
-            items = [await outbox.get()]
-            while not outbox.empty():
-                items.append(outbox.get_nowait())
-            now, some = time.perf_counter(), []
+            items, some = await outbox.take(), []
+            now = time.perf_counter()
             for item in items:
                 if isinstance(item, Exception):
                     raise as_api_error(item) from item
@@ -143,14 +141,10 @@ class Service:
                 seen[item.choice] = now
                 fresh.discard(item.choice)
                 left -= item.step.finish_reason is not None
-                some.append((item, await self._kept(form, item)))
+                wanted = item.trace is not None and form.request.trace
+                some.append((item, await run_in_threadpool(self.traces.keep, item.trace) if wanted else None))
             said.inc(len(items))
             yield some
-
-    async def _kept(self, form: Form, item: Produced) -> str | None:
-        if item.trace is None or not form.request.trace:
-            return None
-        return await run_in_threadpool(self.traces.keep, item.trace)
 
     def _give_up(self, jobs: Sequence[Job]) -> None:
         for job in jobs:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from apps.serving import responses as out
 from apps.serving.request_parts import CalledFunction, ToolCall
 from apps.serving.requests import ChatRequest
 from apps.serving.tool_calls import calls_in, may_become_calls
+
+News = tuple[str, Sequence[out.ToolCallDelta]]
 
 
 class Spoken:
@@ -23,8 +25,8 @@ class Spoken:
         self.content = ""
         self.calls: list[ToolCall] = []
 
-    def push(self, text: str, border: bool) -> out.Delta:
-        """Take what a token adds; gives what is new for the client.
+    def push(self, text: str, border: bool) -> News:
+        """Take what a token adds; gives what is new for the client: content, and calls or more of them.
 
         Args:
             text: of the token, without control tokens.
@@ -32,10 +34,9 @@ class Spoken:
         """
         return self._told(text)
 
-    def _told(self, content: str = "", calls: Collection[out.ToolCallDelta] = ()) -> out.Delta:
+    def _told(self, content: str = "", calls: Sequence[out.ToolCallDelta] = ()) -> News:
         self.content += content
-        told = {"content": content} if content else {}
-        return out.Delta(**told, **({"tool_calls": list(calls)} if calls else {}))
+        return content, calls
 
     def _begin(self, name: str, arguments: str) -> out.ToolCallDelta:
         function = CalledFunction(name=name, arguments=arguments)
@@ -60,7 +61,7 @@ class Undecided(Spoken):
         self._names = names
         self._held: str | None = ""  # None: the part is content
 
-    def push(self, text: str, border: bool) -> out.Delta:
+    def push(self, text: str, border: bool) -> News:
         """As above."""
         if self._held is None:
             self._held = "" if border else None
@@ -72,7 +73,7 @@ class Undecided(Spoken):
             return self._told("" if found else held, [self._begin(one.name, one.arguments) for one in found])
         if may_become_calls(held, self._names):
             self._held = held
-            return out.Delta()
+            return self._told()
         self._held = None
         return self._told(held)
 
@@ -89,7 +90,7 @@ class Certain(Spoken):
         self._depth = 0  # of braces, inside a call's arguments
         self._quoted = self._escaped = False
 
-    def push(self, text: str, border: bool) -> out.Delta:
+    def push(self, text: str, border: bool) -> News:
         """As above."""
         self._rest += text
         self._plain = self._plain or bool(self._rest and not self.calls and not self._rest.startswith("{"))

@@ -163,7 +163,8 @@ def test_an_echo_tells_how_likely_the_prompt_was(client, session):
     assert [max(top.values()) for top in told.top_logprobs[1:-2]] == pytest.approx(
         logits[:-1].max(-1).values.tolist(), abs=1e-4
     )
-    assert told.token_logprobs[-2:] == plain.logprobs.token_logprobs
+    # the two prompts go on together, which rounds otherwise
+    assert told.token_logprobs[-2:] == pytest.approx(plain.logprobs.token_logprobs, abs=1e-4)
     assert (told.tokens[0], told.text_offset[:2]) == ("<|begin_of_text|>", [0, 0])
     assert len(told.tokens) == len(told.text_offset) == len(ids) + 2 and len(other.logprobs.tokens) == 6
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from apps.serving.spoken import Certain, Spoken, Undecided
+from apps.serving.spoken import Certain, News, Spoken, Undecided
 from apps.serving.tool_calls import calls_in, may_become_calls
 
 NAMES = {"get_weather", "get-forecast", "ask"}
@@ -76,7 +76,7 @@ def test_a_beginning_tells_whether_calls_can_come_of_it(text, whether):
     assert may_become_calls(text, NAMES) is whether
 
 
-def spoken(speaker: Spoken, *parts: str) -> tuple[str, list[tuple[str, str]], list[dict]]:
+def spoken(speaker: Spoken, *parts: str) -> tuple[str, list[tuple[str, str]], list[News]]:
     """What it makes of parts with a border after each, three characters at a time."""
     told = []
     for part in parts:
@@ -84,20 +84,20 @@ def spoken(speaker: Spoken, *parts: str) -> tuple[str, list[tuple[str, str]], li
             told.append(speaker.push(part[i : i + 3], False))
         told.append(speaker.push("", True))
     calls = [(call.function.name, call.function.arguments) for call in speaker.calls]
-    return speaker.content, calls, [delta.model_dump(exclude_unset=True) for delta in told]
+    return speaker.content, calls, told
 
 
-def joined(deltas: list[dict]) -> tuple[str, list[tuple[str, str]]]:
+def joined(told: list[News]) -> tuple[str, list[tuple[str, str]]]:
     """What a client puts together from a stream."""
     content, calls = "", []
-    for delta in deltas:
-        content += delta.get("content", "")
-        for call in delta.get("tool_calls", []):
-            if call["index"] == len(calls):
-                assert call["id"].startswith("call_") and call["type"] == "function"
+    for more, deltas in told:
+        content += more
+        for call in deltas:
+            if call.index == len(calls):
+                assert call.id.startswith("call_") and call.type == "function"
                 calls.append(["", ""])
-            for at, field in enumerate(("name", "arguments")):
-                calls[call["index"]][at] += call["function"].get(field) or ""
+            calls[call.index][0] += call.function.name or ""
+            calls[call.index][1] += call.function.arguments or ""
     return content, [tuple(call) for call in calls]
 
 
@@ -119,18 +119,18 @@ WEATHER = ("get_weather", '{"city": "Paris"}')
     ],
 )  # fmt: skip
 def test_a_stream_tells_the_calls_and_the_content_that_the_whole_answer_has(parts, content, calls):
-    said, called, deltas = spoken(Undecided(NAMES), *parts)
-    assert (said, called) == (content, calls) == joined(deltas)
+    said, called, told = spoken(Undecided(NAMES), *parts)
+    assert (said, called) == (content, calls) == joined(told)
 
 
 def test_text_that_cannot_become_a_call_any_more_is_told_at_once():
     speaker = Undecided(NAMES)
-    assert speaker.push("[Par", False).content == "[Par"
-    assert speaker.push("is]", False).content == "is]"
+    assert speaker.push("[Par", False) == ("[Par", ())
+    assert speaker.push("is]", False) == ("is]", ())
 
 
 def test_arguments_that_are_certain_are_told_while_they_are_said():
-    said, calls, deltas = spoken(Certain(), TWO)
-    assert (said, calls) == ("", ASKED) == joined(deltas)
-    assert sum("tool_calls" in delta for delta in deltas) > 10
+    said, calls, told = spoken(Certain(), TWO)
+    assert (said, calls) == ("", ASKED) == joined(told)
+    assert sum(bool(deltas) for _, deltas in told) > 10
     assert spoken(Certain(), "No call: {}")[:2] == ("No call: {}", [])
