@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kernels import fp8, int4
-from kernels.fp8 import BlockScaled, RowScaled
+from kernels import fp8, int4, one_row
+from kernels.fp8 import BLOCK, BlockScaled, RowScaled
 from kernels.int4 import GroupScaled
 from kernels.kept import KEPT
 
@@ -26,6 +26,7 @@ INT4_MULTIPLE = 16  # and of what the number of its rows must be a multiple
 # oneDNN takes 14 us for its smallest bfloat16 product, PyTorch 5 for the same in float32, casts included
 # (one thread of an AMD EPYC); weights of up to so many elements are kept in float32 too, for so few rows
 SMALL_WEIGHT, SMALL_ROWS = 2**17, 4
+FEW_VALUES = 2**12  # for so few two casts are faster than six operations
 
 
 def linear(
@@ -43,16 +44,56 @@ def linear(
             return _product(x, w, expert, lambda: _one(w, expert))
         return F.linear(x, _one(w, expert))
     if isinstance(w, RowScaled):
-        rows = fp8.nearest_rows(x) if rows is None else rows
-        codes = fp8.expand(rows.codes, _exact(x.dtype))
-        product = _product(codes, w.codes, expert, lambda: fp8.expand(_one(w.codes, expert), codes.dtype))
-        # in place and at once: at a single row every operation counts
-        return product.mul_(rows.scale * _one(w.scale, expert).squeeze(-1)).to(x.dtype)
+        return _codes_product(x, w, expert, rows)
     if isinstance(w, BlockScaled):
-        rounded = fp8.rounded_in_groups(x).to(x.dtype)
         one = w if expert is None else w[expert]
-        return _product(rounded, w.codes, expert, lambda: fp8.dequantize(one, x.dtype))
+        return _product(_rounded_in_groups(x), w.codes, expert, lambda: fp8.dequantize(one, x.dtype))
     return _int4(x, w, expert)
+
+
+def _codes_product(x: Tensor, w: RowScaled, expert: int | None, rows: RowScaled | None) -> Tensor:
+    """With both sides in E4M3; in place and at once, since at a single row every operation counts."""
+    kept = None
+    if one_row.takes_codes(x, w.shape):
+        size = 2 * w.shape[-2:].numel()
+        kept = KEPT.get(
+            w.codes, (expert, torch.float16), size, lambda: one_row.codes_in_float16(_one(w.codes, expert))
+        )
+    dtype = _exact(x.dtype) if kept is None else torch.float16
+    values, scale = _rounded(x, dtype) if rows is None else (fp8.expand(rows.codes, dtype), rows.scale)
+    scale = scale * _one(w.scale, expert).squeeze(-1)
+    if kept is not None:
+        return one_row.codes_product(values, kept[0], scale)
+    product = _product(values, w.codes, expert, lambda: fp8.expand(_one(w.codes, expert), dtype))
+    return product.mul_(scale).to(x.dtype)
+
+
+def _rounded(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """`fp8.nearest_rows(x)`: the values of the codes in `dtype`, and the scales."""
+    scale = fp8.row_scale(x)
+    return nearest(x / scale, dtype), scale
+
+
+def _rounded_in_groups(x: Tensor) -> Tensor:
+    """`fp8.rounded_in_groups(x)` in x's dtype."""
+    width = x.shape[-1]
+    values, scale = _rounded(F.pad(x, (0, -width % BLOCK)).unflatten(-1, (-1, BLOCK)), torch.float32)
+    return values.mul_(scale).flatten(-2)[..., :width].to(x.dtype)
+
+
+def nearest(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """The E4M3 number nearest to each float32 value of `x`, ties to even, in `dtype`; none is beyond 448.
+
+    Without a cast to E4M3, which takes a CPU six times as long as these operations. Adding a number so large
+    that its last bit is worth a step of E4M3 rounds to whole steps, and takes nothing away again.
+    """
+    if x.numel() <= FEW_VALUES:
+        return x.to(torch.float8_e4m3fn).to(dtype)
+    x = x.float()
+    # a power of two at or below each magnitude; under 2**-6 E4M3's steps grow no finer
+    power = x.abs().clamp_(min=2.0**-6).view(torch.int32).bitwise_and_(0x7F800000).view(torch.float32)
+    power.mul_(1.5 * 2.0**20)
+    return torch.add(x, power).sub_(power).to(dtype)
 
 
 def rms_normalize(x: Tensor, eps: float) -> Tensor:
@@ -95,6 +136,11 @@ def _product(x: Tensor, owner: Tensor, expert: int | None, weight: Callable[[], 
         kept = KEPT.get(owner, (expert, torch.float32), 4 * elements, lambda: (weight().float(),))
         if kept is not None:
             return F.linear(x.float(), kept[0]).to(x.dtype)
+    if one_row.takes(x, owner.shape):
+        size = 2 * elements
+        kept = KEPT.get(owner, (expert, torch.float16), size, lambda: one_row.in_float16(weight()))
+        if kept is not None:
+            return one_row.product(x, *kept)
     blocked = x.dtype == torch.bfloat16 and _blocked()
 
     def make() -> tuple[Tensor, ...]:

@@ -94,11 +94,14 @@ def quantize_rows(x: Tensor) -> RowScaled:
 
 def nearest_rows(x: Tensor) -> RowScaled:
     """`quantize_rows` without its look at the values: the device is not waited for."""
-    x = x.float()
-    scale = (x.abs().amax(dim=-1, keepdim=True) / LARGEST).clamp(min=SMALLEST_SCALE)
-    # beyond 448 the cast gives NaN, and the division may round up past it
-    codes = (x / scale).clamp(-LARGEST, LARGEST).to(torch.float8_e4m3fn)
-    return RowScaled(codes, scale)
+    scale = row_scale(x)
+    # the largest quotient is 448 but for the rounding of a division, and its nearest code is 448
+    return RowScaled((x / scale).to(torch.float8_e4m3fn), scale)
+
+
+def row_scale(x: Tensor) -> Tensor:
+    """The float32 scale [..., 1] that brings the largest magnitude of each row of `x` [..., K] to 448."""
+    return (x.abs().amax(dim=-1, keepdim=True).float() / LARGEST).clamp(min=SMALLEST_SCALE)
 
 
 def expand(codes: Tensor, dtype: torch.dtype = torch.bfloat16) -> Tensor:

@@ -13,6 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from kernels.pages import in_large_pages
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -60,7 +62,7 @@ class Kept:
                 self.budget = available_memory() // 2
             if self.size + size > self.budget:
                 return None
-            made = make()
+            made = tuple(map(in_large_pages, make()))
             self._entries[key] = Entry(weakref.ref(owner, partial(self._ended, key)), version, made, size)
             self.size += size
             return made

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from kernels.pages import in_large_pages
 from model.config import Llama4Config
 from model.llama4 import Llama4
 from model.processor import Processor
@@ -155,7 +156,7 @@ def read_weights(
         raise WeightsError(f"{folder} cannot be held as {quantize}: {error}") from None
     for name, parameter in list(llama.named_parameters()):
         owner, _, leaf = name.rpartition(".")
-        room = torch.empty(parameter.shape, dtype=dtype, device=device)
+        room = in_large_pages(torch.empty(parameter.shape, dtype=dtype, device=device))
         setattr(llama.get_submodule(owner), leaf, nn.Parameter(room, requires_grad=False))
     with tqdm(
         total=total, unit="B", unit_scale=True, desc=f"Loading {folder.name}", disable=total < QUIET_BELOW

@@ -19,6 +19,7 @@ from kernels import fp8, int4
 from kernels.fp8 import BlockScaled, Rounded, RowScaled
 from kernels.int4 import GroupScaled
 from kernels.linear import linear
+from kernels.pages import in_large_pages
 from model.module import Module
 
 Quantized = RowScaled | BlockScaled | GroupScaled
@@ -50,7 +51,7 @@ class QuantizedWeight(nn.Module):
         super().__init__()
         self.form = type(value)
         for part in fields(value):
-            self.register_buffer(part.name, getattr(value, part.name))
+            self.register_buffer(part.name, in_large_pages(getattr(value, part.name)))
 
     @property
     def value(self) -> Quantized:
