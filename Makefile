@@ -7,6 +7,7 @@
 #   make clients  LangChain and lm-eval against the server; installs both
 #   make format   let ruff lay out and mend the code
 #   make bench    the benchmarks of the model core
+#   make gpu      all that a CUDA card has to show: the tests marked gpu, then the benchmarks and their goals
 #   make kernels-check   compile every Triton kernel for three generations of cards; needs no card
 #   make install  only install; make install-test adds the test tools
 #   make clean    remove .venv and every cache
@@ -30,7 +31,7 @@ define step
 mend it and give the same command again." >&2; exit 1; }
 endef
 
-.PHONY: help chat lab test quick lint test-js clients format bench kernels-check install install-test clean
+.PHONY: help chat lab test quick lint test-js clients format bench gpu kernels-check install install-test clean
 .DELETE_ON_ERROR:
 
 help:
@@ -76,6 +77,10 @@ format: install-test
 
 bench: install-test
 	@$(RUN) -m benchmarks.core $(ARGS)
+
+gpu: install-test
+	@$(RUN) -m pytest -m gpu
+	@$(RUN) -m benchmarks.goals --device cuda $(ARGS)
 
 kernels-check: install
 	@$(RUN) -m benchmarks.compile_kernels $(ARGS)

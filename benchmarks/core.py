@@ -18,17 +18,18 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
-import transformers
 from PIL import Image, ImageDraw
 from torch import Tensor
 from transformers import AutoModelForCausalLM, Llama4TextConfig
 
 import workbench as wb
+from kernels.pages import in_large_pages
 from model import Llama4, Llama4Config, checkpoint, replaced
 
 THEIRS, OURS = "transformers", "ours"
@@ -117,6 +118,8 @@ def random_pair(shape: Shape, dtype: torch.dtype, device: torch.device) -> tuple
     ours = ours.to(dtype).to_empty(device=device).eval().requires_grad_(False)  # as `load` leaves it
     weights = theirs.state_dict()
     with torch.no_grad():
+        for parameter in ours.parameters():
+            in_large_pages(parameter)
         for name, stored in checkpoint.stored_layout(ours).items():
             value = weights[stored.key]
             ours.get_parameter(name).copy_(value.transpose(1, 2) if stored.transposed else value)
@@ -232,13 +235,17 @@ def machine(device: torch.device) -> dict[str, object]:
     elif Path("/proc/cpuinfo").is_file():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), name)
+    versions = {}
+    for package in ("torch", "triton", "transformers", "xllamacpp"):
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
     return {
         "device": name,
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
+        **versions,
+        "torch": torch.__version__,  # with the build
         "python": platform.python_version(),
     }
 

@@ -6,16 +6,15 @@
     pip install xllamacpp gguf                       # to have llama.cpp beside them, on a CPU
 
 All have the same random weights: the quantized ones are made from them, and llama.cpp gets them in BF16 and a
-file of its own format. The candidates take turns in one process; a number is the median of the rounds.
+file of its own format. The candidates take turns in one process; a number is the median of the rounds, beside
+its share of what the machine copies or multiplies in the same run.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import json
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -25,11 +24,15 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import shard
-from benchmarks.core import THEIRS, Comparison, Shape, machine, middle, parse, random_pair, take_turns, timed
+from benchmarks.bench import ROUNDS, SMALL, Bench, keep
+from benchmarks.core import THEIRS, Comparison, Shape, middle, parse, random_pair, take_turns, timed
+from benchmarks.floors import bytes_of_a_token, products_of_a_prompt
 from model import Llama4, recorded
 from model.quantize import make_room, quantized, recipe
 
 LLAMA_CPP = "llama.cpp"
+WATCHED = ("unwatched", "routing recorded")
+CEILINGS = ("matmul", "copy", "copy")  # of the three questions
 
 
 class Ours:
@@ -130,8 +133,13 @@ def same_experts(models: dict[str, Ours]) -> str:
     return "the expert that bf16 chose: " + ", ".join(shares)
 
 
-def measure(shape: Shape, device: torch.device, rounds: int) -> tuple[list[Comparison], list[str]]:
-    """Prefill, decoding, and decoding while the routing is recorded; and whether all computed the same."""
+def measure(shape: Shape, bench: Bench) -> tuple[list[Comparison], list[dict[str, float]], list[str]]:
+    """Prefill, decoding, and decoding while the routing is recorded; and whether all computed the same.
+
+    Returns:
+        The questions' times, the least that each could take, and sentences.
+    """
+    device = bench.device
     models, theirs = candidates(shape, device)
     prefill = {name: model.prefill for name, model in models.items()}
     decode = {name: lambda model=model: model.decode(shape.answer) for name, model in models.items()}
@@ -144,14 +152,14 @@ def measure(shape: Shape, device: torch.device, rounds: int) -> tuple[list[Compa
             prefill[LLAMA_CPP] = peer.prefill
             decode[LLAMA_CPP] = lambda: peer.decode(shape.answer)
             said[LLAMA_CPP] = peer.tokens(shape.answer)
-        asked = ask(shape, models, prefill, decode, rounds)
+        asked = ask(shape, models, prefill, decode, bench.rounds)
     ours = said.pop("bf16")
     agreement = [
         f"{name}: {sum(a == b for a, b in zip(ours, theirs, strict=True))} of {len(ours)} greedy tokens are "
         "the same as ours in bf16"
         for name, theirs in said.items()
     ]
-    return asked, [*agreement, same_experts(models)]
+    return asked, at_least(shape, models, bench.ceilings), [*agreement, same_experts(models)]
 
 
 def ask(
@@ -163,9 +171,10 @@ def ask(
 ) -> list[Comparison]:
     """Every question of every candidate, in turns."""
     bf16 = models["bf16"]
+    plain, recording = WATCHED
     capture = {
-        "unwatched": lambda: bf16.decode(shape.answer),
-        "routing recorded": lambda: watched(bf16.llama, lambda: bf16.decode(shape.answer)),
+        plain: lambda: bf16.decode(shape.answer),
+        recording: lambda: watched(bf16.llama, lambda: bf16.decode(shape.answer)),
     }
     return [
         Comparison(f"prefill, {shape.prompt} tokens", "all", take_turns(prefill, rounds)),
@@ -174,16 +183,26 @@ def ask(
     ]
 
 
-def lines(row: Comparison) -> list[str]:
-    """A line a candidate: its median, and how many times faster the first candidate was than it."""
+def at_least(shape: Shape, models: dict[str, Ours], ceilings: dict[str, float]) -> list[dict[str, float]]:
+    """For each of `ask`'s questions the seconds that a candidate's weights alone need at the ceilings."""
+    llamas = {name: model.llama for name, model in models.items() if name != THEIRS}
+    prefill = {n: products_of_a_prompt(x, shape.prompt) / ceilings["matmul bf16"] for n, x in llamas.items()}
+    decode = {n: bytes_of_a_token(x, shape.prompt) / ceilings["copy"] for n, x in llamas.items()}
+    for floor in (prefill, decode):  # the peers compute the same as BF16
+        floor |= dict.fromkeys((THEIRS, LLAMA_CPP), floor["bf16"])
+    return [prefill, decode, dict.fromkeys(WATCHED, decode["bf16"])]
+
+
+def lines(row: Comparison, floor: dict[str, float], ceiling: str) -> list[str]:
+    """A line a candidate: its median, its share of the ceiling, and how many times faster the first was."""
     first = next(iter(row.seconds))
     words = [row.question]
     for name, seconds in row.seconds.items():
         ratio, low, high = middle(row.ratios(name, first))
+        time = middle(seconds)[0]
+        share = f"{floor[name] / time:.2f} of {ceiling}"
         spread = f"({low:.2f} to {high:.2f})"
-        words.append(
-            f"  {name:<18}{1e3 * middle(seconds)[0]:>10.2f} ms   {first} is {ratio:.2f}x as fast  {spread}"
-        )
+        words.append(f"  {name:<18}{1e3 * time:>10.2f} ms   {share}   {first} {ratio:.2f}x as fast  {spread}")
     return words
 
 
@@ -193,29 +212,28 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--experts", type=int, default=Shape.experts, help="of a layer (default: 16)")
     parser.add_argument("--layers", type=int, default=Shape.layers, help="of the model (default: 4)")
     parser.add_argument("--only", choices=["models", "shard"], help="half of it")
-    options = parse(parser, arguments, rounds=9)
+    options = parse(parser, arguments, rounds=ROUNDS)
     report(options, Shape(experts=options.experts, layers=options.layers))
 
 
 @torch.no_grad()
-def report(options: argparse.Namespace, shape: Shape) -> None:
-    """Print what was measured."""
-    device = torch.device(options.device)
-    facts = machine(device)
-    print("  ".join(f"{name} {value}" for name, value in facts.items()))
-    kept: dict[str, object] = {"date": time.strftime("%Y-%m-%d"), "machine": facts}
+def report(options: argparse.Namespace, shape: Shape) -> dict[str, object]:
+    """Print what was measured; the same, as it is written."""
+    bench = Bench(torch.device(options.device), options.rounds, SMALL)
+    taken = bench.about()
     if options.only != "shard":
         print(asdict(shape))
-        rows, agreement = measure(shape, device, options.rounds)
-        for row in rows:
-            print(*lines(row), sep="\n")
+        rows, floors, agreement = measure(shape, bench)
+        for row, floor, ceiling in zip(rows, floors, CEILINGS, strict=True):
+            print(*lines(row, floor, ceiling), sep="\n")
         print(*agreement, sep="\n")
-        comparisons = [asdict(row) for row in rows]
-        kept |= {"shape": asdict(shape), "comparisons": comparisons, "agreement": agreement}
+        taken |= {"shape": asdict(shape), "comparisons": [asdict(row) for row in rows]}
+        taken |= {"at_least": floors, "agreement": agreement}
     if options.only != "models":
-        kept["shard"] = shard.report(device, options.rounds)
+        taken["shard"] = shard.report(bench.device, options.rounds)
     if options.json:
-        options.json.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+        keep(options.json, taken)
+    return taken
 
 
 if __name__ == "__main__":

@@ -4,130 +4,56 @@
     python -m benchmarks.kernels --json now.json     # the same, and every single time in a file
     python -m benchmarks.kernels --only experts
 
-The ceilings (copying memory, multiplying matrices) are measured in the same run. Inputs are random and larger
-than the caches; candidates take turns; a number is the median of the rounds.
+The ceilings are measured in the same run. Inputs are random and larger than the caches; candidates take
+turns; a number is the median of the rounds.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers import Llama4TextConfig
+from transformers.models.llama4.modeling_llama4 import Llama4TextExperts
 
-from benchmarks.core import machine, middle, parse, take_turns, timed
+from benchmarks import core
+from benchmarks.bench import MAVERICK, ROUNDS, SMALL, Bench, Row, Shape, keep, peer_scaled_mm
+from benchmarks.core import OURS, THEIRS, parse, take_turns
 from kernels import attention_rows, fp8, int4, linear, routed_swiglu
 from kernels.backend import Backend
 from kernels.linear import Weight
 from kernels.norm import rms_norm_rounded
 
-
-@dataclass(frozen=True)
-class Shape:
-    """One layer's experts."""
-
-    width: int
-    inner: int
-    experts: int
-
-
-MAVERICK = Shape(width=5120, inner=8192, experts=128)
-SMALL = Shape(width=1024, inner=2048, experts=16)  # a layer of benchmarks.core
 # of a weight; FP8's scales are nothing
 BYTES = {"bf16": 2.0, "fp8": 1.0, "fp8 blocks": 1.0, "int4": 0.5 + 4 / int4.GROUP}
+AT_ONCE = 512  # tokens that transformers' experts are given: every expert has a copy of them
 
 
-@dataclass
-class Row:
-    """One question: seconds of every round, by candidate, and what the work amounts to."""
-
-    question: str
-    seconds: dict[str, list[float]]
-    bytes: dict[str, float] = field(default_factory=dict)  # that a candidate cannot but read
-    products: float = 0.0  # floating-point operations
-
-    def line(self, copy: float, peak: float) -> str:
-        """The medians, the shares of the ceilings, and how much faster than the last candidate, the peer."""
-        times = {name: middle(seconds)[0] for name, seconds in self.seconds.items()}
-        peer = list(times)[-1]
-        words = []
-        for name, seconds in times.items():
-            word = f"{name} {1e6 * seconds:.0f} us"
-            if name in self.bytes:
-                word += f" {self.bytes[name] / seconds / copy:.2f} of copy"
-            if self.products:
-                word += f" {self.products / seconds / peak:.2f} of matmul"
-            if name != peer:
-                ratios = [a / b for a, b in zip(self.seconds[peer], self.seconds[name], strict=True)]
-                word += f" {middle(ratios)[0]:.2f}x"
-            words.append(word)
-        return f"{self.question:<34}" + "   ".join(words)
+def experts_question(tokens: int, form: str) -> str:
+    """Its name in what is printed and kept; so those below."""
+    return f"experts, {tokens} tokens, {form}"
 
 
-class Bench:
-    """A device, its rounds, and how work is timed there."""
-
-    def __init__(self, device: torch.device, rounds: int, shape: Shape) -> None:
-        self.device, self.rounds, self.shape = device, rounds, shape
-        self.on_card = device.type == "cuda"
-        self.beyond_cache = 1 << (29 if self.on_card else 28)  # bytes that no cache holds
-        self.keys = 4096 if self.on_card else 1024  # of attention
-
-    def draw(self, *size: int, dtype: torch.dtype = torch.bfloat16) -> Tensor:
-        """Random numbers of the usual size."""
-        return torch.randn(*size, device=self.device, dtype=dtype) * 0.02
-
-    def compare(self, question: str, candidates: dict[str, Callable[[], object]], **facts: object) -> Row:
-        """Time the candidates in turns; on a card as CUDA graphs, so that no launch is waited for."""
-        ready = {name: self.graphed(work) if self.on_card else work for name, work in candidates.items()}
-        clocks = {name: lambda work=work: timed(work, self.device) for name, work in ready.items()}
-        return Row(question, take_turns(clocks, self.rounds), **facts)
-
-    def graphed(self, work: Callable[[], object]) -> Callable[[], object]:
-        """`work` as one CUDA graph."""
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(2):
-                work()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            work()
-        return graph.replay
-
-    def copy(self) -> float:
-        """Bytes a second, read and written."""
-        size = 1 << (30 if self.on_card else 28)
-        a, b = (torch.empty(size, dtype=torch.uint8, device=self.device).fill_(1) for _ in range(2))
-        row = self.compare("copy", {"copy": lambda: a.copy_(b)})
-        return 2 * size / middle(row.seconds["copy"])[0]
-
-    def matmul(self, form: str = "bf16") -> float:
-        """Operations a second of PyTorch's own product: BF16, or FP8 with a scale a row."""
-        n = 8192 if self.on_card else 1024
-        a, b = self.draw(n, n), self.draw(n, n)
-        work = lambda: a @ b.T  # noqa: E731
-        if form == "fp8":
-            work = peer_scaled_mm(a, fp8.quantize_rows(b))
-        return 2 * n**3 / middle(self.compare("matmul", {form: work}).seconds[form])[0]
+def layer_question(experts: int, tokens: int) -> str:
+    """A whole layer."""
+    return f"layer of {experts} experts, {tokens} tokens"
 
 
-def peer_scaled_mm(x: Tensor, w: fp8.RowScaled) -> Callable[[], Tensor]:
-    """PyTorch's FP8 product; quantizing the activations is part of it, as it is of ours."""
+def linear_question(shape: Shape, rows: int) -> str:
+    """One linear."""
+    return f"linear {2 * shape.inner} x {shape.width}, {rows} rows"
 
-    def work() -> Tensor:
-        rows = fp8.nearest_rows(x)
-        return torch._scaled_mm(rows.codes, w.codes.T, rows.scale, w.scale.T, out_dtype=torch.bfloat16)
 
-    return work
+def grouped_question(experts: int, rows: int, form: str) -> str:
+    """Many rows an expert."""
+    return f"{experts} experts x {rows} rows, {form}"
 
 
 def in_blocks(w: Tensor) -> fp8.BlockScaled:
@@ -160,30 +86,82 @@ def random_experts(bench: Bench, form: str) -> tuple[Weight, Weight]:
     return tuple(stacks)
 
 
+def random_peer(bench: Bench) -> Llama4TextExperts:
+    """transformers' routed experts of one layer, in BF16."""
+    shape = bench.shape
+    config = Llama4TextConfig(
+        hidden_size=shape.width, intermediate_size=shape.inner, num_local_experts=shape.experts
+    )
+    with torch.device("meta"):
+        theirs = Llama4TextExperts(config)
+    for name, meta in list(theirs.named_parameters()):
+        room = torch.empty(meta.shape, dtype=torch.bfloat16, device=bench.device)
+        setattr(theirs, name, nn.Parameter(room.normal_(std=0.02), requires_grad=False))
+    return theirs
+
+
+def peer_experts(theirs: Llama4TextExperts, x: Tensor, experts: Tensor, gates: Tensor) -> Tensor:
+    """`routed_swiglu` as transformers does it; x [tokens, width], expert and gate of each [tokens]."""
+    answers = []
+    for some, chosen, of_chosen in zip(*(part.split(AT_ONCE) for part in (x, experts, gates)), strict=True):
+        # as Llama4TextMoe.forward has it
+        scores = x.new_zeros(theirs.num_experts, len(some)).scatter_(0, chosen[None], of_chosen[None])
+        inputs = some.repeat(theirs.num_experts, 1) * scores.reshape(-1, 1)
+        answers.append(theirs(inputs).view(theirs.num_experts, -1, theirs.hidden_size).sum(dim=0))
+    return torch.cat(answers)
+
+
 def experts(bench: Bench, tokens: tuple[int, ...]) -> Iterator[Row]:
-    """Routed experts by format and number of tokens, uniformly routed; the peer runs them one by one."""
+    """Routed experts by format and number of tokens, uniformly routed; the peer asks all of them, in BF16."""
     shape = bench.shape
     one = 3 * shape.width * shape.inner
+    theirs = random_peer(bench)
     for form in QUANTIZE:
         gate_up, down = random_experts(bench, form)
         for count in tokens:
             x = bench.draw(count, shape.width)
             rows, gates = torch.arange(count, device=bench.device), bench.draw(count).sigmoid()
-            chosen = torch.randint(shape.experts, (8, count), device=bench.device)
-            hit = sum(len(row.unique()) for row in chosen) / len(chosen)
-            # on a card the graph holds eight routings, on a CPU they are gone through one by one
-            facts = {
-                "bytes": {form: one * BYTES[form] * hit * (8 if bench.on_card else 1)},
-                "products": 2 * one * count * (8 if bench.on_card else 1),
-            }
+            # other experts every time; many tokens meet nearly all of them anyway
+            routings = 8 if count < AT_ONCE else 1
+            chosen = torch.randint(shape.experts, (routings, count), device=bench.device)
+            hit = sum(len(row.unique()) for row in chosen) / routings
+            # on a card the graph holds all the routings, on a CPU they are gone through one by one
+            at_once = routings if bench.on_card else 1
+            ours = partial(routed_swiglu, x, gate_up, down, rows, gates=gates)
+            yield bench.compare(
+                experts_question(count, form),
+                {
+                    form: in_turns(bench, chosen, ours),
+                    THEIRS: in_turns(bench, chosen, partial(peer_experts, theirs, x, gates=gates)),
+                },
+                bytes={form: one * BYTES[form] * hit * at_once},
+                products=2 * one * count * at_once,
+            )
+        del gate_up, down, ours
 
-            def ours(x=x, rows=rows, chosen=chosen, gates=gates, w=(gate_up, down)) -> None:
-                turns = chosen if bench.on_card else chosen[time.perf_counter_ns() % 8][None]
-                for turn in turns:
-                    routed_swiglu(x, *w, rows, turn, gates)
 
-            yield bench.compare(f"experts, {count} tokens, {form}", {form: ours}, **facts)
-        del gate_up, down
+def in_turns(bench: Bench, chosen: Tensor, run: Callable[..., Tensor]) -> Callable[[], object]:
+    """`run` with the next routing, or, for a graph, with one after the other."""
+    turns = cycle(chosen)
+    return lambda: [run(experts=next(turns)) for _ in range(len(chosen) if bench.on_card else 1)]
+
+
+def layers(bench: Bench, sizes: tuple[tuple[int, int], ...]) -> Iterator[Row]:
+    """A whole layer (router, routed and shared experts) by number of experts and of tokens. For a CPU."""
+    width, inner = bench.shape.width, bench.shape.inner
+    one = 3 * width * inner
+    for experts in sorted({experts for experts, _ in sizes}):
+        shape = core.Shape(1, width, experts, inner, heads=16, vocabulary=512)
+        peers = core.Peers(shape, torch.bfloat16, bench.device)
+        for tokens in (tokens for of, tokens in sizes if of == experts):
+            clocks = peers.experts(tokens)
+            hit = min(tokens, experts)  # no fewer than nearly all, if tokens are many
+            yield Row(
+                layer_question(experts, tokens),
+                take_turns({name: clocks[name] for name in (OURS, THEIRS)}, bench.rounds),
+                bytes={OURS: 2.0 * ((hit + 1) * one + experts * width)},
+                products=2.0 * tokens * (2 * one + experts * width),
+            )
 
 
 def linears(bench: Bench, rows: tuple[int, ...]) -> Iterator[Row]:
@@ -204,7 +182,7 @@ def linears(bench: Bench, rows: tuple[int, ...]) -> Iterator[Row]:
         candidates["bf16"] = lambda x=x: [F.linear(x, w) for w in plain]
         size = copies * outputs * inputs
         yield bench.compare(
-            f"linear {outputs} x {inputs}, {count} rows", candidates,
+            linear_question(bench.shape, count), candidates,
             bytes={form: size * BYTES[form] for form in QUANTIZE}, products=2 * size * count,
         )  # fmt: skip
 
@@ -239,26 +217,33 @@ def grouped(bench: Bench, experts: int, rows: int) -> Iterator[Row]:
         if form == "fp8":
             candidates["_scaled_grouped_mm"] = partial(peer, *weights)
         products = 6 * count * shape.width * shape.inner
-        yield here.compare(f"{experts} experts x {rows} rows, {form}", candidates, products=products)
+        yield here.compare(grouped_question(experts, rows, form), candidates, products=products)
         del weights, candidates
 
 
 def rows_of_attention(bench: Bench) -> Iterator[Row]:
-    """One row of all heads, beside the fused attention of a decoding step and of a whole prompt."""
+    """One row of all heads, beside the fused attention of a decoding step, and of a whole prompt."""
     heads, groups, width, keys = (40, 8, 128, bench.keys) if bench.on_card else (16, 4, 64, bench.keys)
-    query, key = bench.draw(1, heads, keys, width), bench.draw(1, groups, keys, width)
+    size = groups * keys * width
+    # the keys of so many layers wait in no cache
+    copies = max(1, bench.beyond_cache // (2 * size))
+    query, every = bench.draw(1, heads, keys, width), bench.draw(copies, 1, groups, keys, width)
     last = query[:, :, -1:]
 
-    def attend(query: Tensor, causal: bool) -> Tensor:
+    def attend(query: Tensor, key: Tensor, causal: bool = False) -> Tensor:
         return F.scaled_dot_product_attention(query, key, key, is_causal=causal, enable_gqa=True)
 
+    def row(key: Tensor) -> Tensor:
+        return attention_rows(last, key, width**-0.5)
+
     yield bench.compare(
-        f"attention, {keys} keys",
-        {
-            "one row": lambda: attention_rows(last, key, width**-0.5),
-            "fused, one token": lambda: attend(last, False),
-            "fused, all tokens": lambda: attend(query, True),
-        },
+        f"attention, {keys} keys, one token",
+        {"one row": lambda: [*map(row, every)], "fused": lambda: [attend(last, key) for key in every]},
+        bytes={"one row": 2.0 * copies * size},
+    )
+    yield bench.compare(
+        f"attention, {keys} keys, all tokens",
+        {"one row": lambda: row(every[0]), "fused": lambda: attend(query, every[0], True)},
     )
 
 
@@ -277,53 +262,58 @@ def norms(bench: Bench, rows: tuple[int, ...]) -> Iterator[Row]:
         )
 
 
-def report(bench: Bench, only: str | None, json_path: Path | None) -> None:
-    """Print each result as soon as it is there."""
-    facts = machine(bench.device)
-    print("  ".join(f"{name} {value}" for name, value in facts.items()), asdict(bench.shape), sep="\n")
-    copy, peak = bench.copy(), bench.matmul()
-    ceilings = {"copy": copy, "matmul bf16": peak}
-    print(f"copy {copy / 1e9:.1f} GB/s   matmul bf16 {peak / 1e12:.2f} TFLOP/s", end="")
-    if bench.on_card:
-        ceilings["matmul fp8"] = bench.matmul("fp8")
-        print(f"   fp8 {ceilings['matmul fp8'] / 1e12:.0f} TFLOP/s", end="")
-    print()
-    questions: dict[str, Callable[[], Iterator[Row]]] = {
-        "experts": lambda: experts(bench, (1, 8, 64, 512, 4096) if bench.on_card else (1, 8, 256)),
-        "linear": lambda: linears(bench, (1, 16, 512, 8192) if bench.on_card else (1, 16, 256)),
+def questions(bench: Bench) -> dict[str, Callable[[], Iterator[Row]]]:
+    """What is asked on this device, by name."""
+    if not bench.on_card:
+        return {
+            "experts": lambda: experts(bench, (1, 8, 256)),
+            "layer": lambda: layers(bench, ((16, 1), (16, 256), (128, 1))),
+            "linear": lambda: linears(bench, (1, 16, 256)),
+            "attention": lambda: rows_of_attention(bench),
+        }
+    return {
+        "experts": lambda: experts(bench, (1, 8, 64, 512, 4096)),
+        "linear": lambda: linears(bench, (1, 16, 512, 8192)),
         "attention": lambda: rows_of_attention(bench),
-    }
-    if bench.on_card:
-        questions["grouped"] = lambda: grouped(bench, 16, 512)
+        "grouped": lambda: grouped(bench, 16, 512),
         # the larger is beyond any cache
-        questions["norm"] = lambda: norms(bench, (1, 32768))
+        "norm": lambda: norms(bench, (1, 32768)),
+    }
+
+
+@torch.no_grad()
+def report(bench: Bench, only: str | None, json_path: Path | None) -> dict[str, object]:
+    """Print each result as soon as it is there; what was taken, as it is written."""
+    taken = bench.about() | {"shape": asdict(bench.shape)}
+    print(taken["shape"])
+    copy, peak = (taken["ceilings"][name] for name in ("copy", "matmul bf16"))
     kept = []
-    for name, ask in questions.items():
+    for name, ask in questions(bench).items():
         if only in (None, name):
             for row in ask():
                 in_fp8 = any(name.startswith("fp8") for name in row.seconds)
-                ceiling = ceilings.get("matmul fp8", peak) if in_fp8 else peak
+                ceiling = taken["ceilings"].get("matmul fp8", peak) if in_fp8 else peak
                 print(row.line(copy, ceiling), flush=True)
                 kept.append(asdict(row))
+    taken["rows"] = kept
     if json_path:
-        taken = {"date": time.strftime("%Y-%m-%d"), "machine": facts, "ceilings": ceilings, "rows": kept}
-        json_path.write_text(json.dumps(taken, indent=1) + "\n", encoding="utf-8")
+        keep(json_path, taken)
+    return taken
+
+
+def bench_of(options: argparse.Namespace) -> Bench:
+    """The device that was asked for, and the shapes that are measured there."""
+    device = torch.device(options.device)
+    return Bench(device, options.rounds, MAVERICK if device.type == "cuda" else SMALL)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and write the file that was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--only", choices=["experts", "linear", "attention", "grouped", "norm"], help="one question"
-    )
-    options = parse(parser, arguments, rounds=50)
-    device = torch.device(options.device)
-    with torch.no_grad():
-        report(
-            Bench(device, options.rounds, MAVERICK if device.type == "cuda" else SMALL),
-            options.only,
-            options.json,
-        )
+    names = ["experts", "layer", "linear", "attention", "grouped", "norm"]
+    parser.add_argument("--only", choices=names, help="one question; layer on a CPU, the last two on a card")
+    options = parse(parser, arguments, rounds=ROUNDS)
+    report(bench_of(options), options.only, options.json)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from benchmarks.bench import MAVERICK, ROUNDS, Bench, Row
 from benchmarks.core import middle
-from benchmarks.kernels import MAVERICK, Bench, Row
+from benchmarks.floors import bytes_of_a_token
 from kernels.backend import BackendUnavailable, pick
 from model import Llama4, Llama4Config, recorded
 from model.hooks import LAST_ROW
@@ -26,7 +27,6 @@ from model.quantize import make_room, quantized, recipe
 LAYERS = 4  # two dense, two routed; three rotary, one without positions
 CONTEXT = 1024  # tokens before the one that is timed
 TITLE = "four layers of Maverick, a token under a CUDA graph"
-ROUTED = (".moe.gate_up_proj", ".moe.down_proj")
 
 
 def shard_config(layers: int = LAYERS, **sizes: int) -> Llama4Config:
@@ -49,21 +49,6 @@ def random_shard(config: Llama4Config, device: torch.device) -> Llama4:
             experts, *shape = weight.value.shape
             weight.put((torch.randn(shape, device=device) * 0.02).expand(experts, -1, -1))
     return llama
-
-
-def bytes_of_a_token(llama: Llama4, context: int) -> int:
-    """What one token behind `context` others has to read: weights, a row of the embedding, the cache."""
-    text = llama.config.text
-    total = 0
-    for name, held in (*llama.named_parameters(), *llama.named_buffers()):
-        if name == "embed.weight":
-            total += held[0].nbytes
-        elif any(part in name for part in ROUTED):
-            total += held.nbytes * text.num_experts_per_tok // text.num_local_experts
-        else:
-            total += held.nbytes
-    of_a_slot = 2 * text.num_key_value_heads * text.head_dim * llama.dtype.itemsize
-    return total + context * text.num_hidden_layers * of_a_slot
 
 
 class Step:
@@ -147,8 +132,8 @@ def report(device: torch.device, rounds: int) -> dict[str, object] | None:
     if reason := missing(device, needed * 11 // 10):
         print(f"{TITLE}: not measured: {reason}")
         return None
-    bench = Bench(device, max(50, rounds), MAVERICK)
+    bench = Bench(device, max(ROUNDS, rounds), MAVERICK)
     row, said = measure(bench, config)
-    copy = bench.copy()
+    copy = bench.ceilings["copy"]
     print(*lines(row, copy), f"  {said}", sep="\n")
     return {"question": TITLE, "seconds": row.seconds, "bytes": row.bytes, "copy": copy, "said": said}

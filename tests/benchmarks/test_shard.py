@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from benchmarks import shard
-from benchmarks.kernels import MAVERICK, Bench, Row
+from benchmarks.bench import MAVERICK, Bench, Row
+from benchmarks.floors import bytes_of_a_token
 from model import moe
 
 SMALL = shard.shard_config(
@@ -22,8 +23,8 @@ def test_a_token_reads_each_weight_it_meets_once():
     attention = 4 * 2 * heads * 128 * width
     around = 2 * (4 * 2 + 1) * width + 2 * (vocabulary + 1) * width  # norms, head, a row of the embedding
     llama = shard.random_shard(shard.shard_config(), torch.device("meta"))
-    assert shard.bytes_of_a_token(llama, 0) == routed + dense + attention + around
-    assert shard.bytes_of_a_token(llama, 10) - shard.bytes_of_a_token(llama, 0) == 10 * 4 * 2 * 8 * 128 * 2
+    assert bytes_of_a_token(llama, 0) == routed + dense + attention + around
+    assert bytes_of_a_token(llama, 10) - bytes_of_a_token(llama, 0) == 10 * 4 * 2 * 8 * 128 * 2
 
 
 @torch.no_grad()
