@@ -49,7 +49,7 @@ def stored_format(quantization: dict) -> StoredFormat:
         return StoredFormat(None, False, lambda module: None)
     method = quantization.get("quant_method")
     readers = {"compressed-tensors": _compressed_tensors, "fbgemm_fp8": _fbgemm_fp8}
-    if method not in readers:
+    if not isinstance(method, str) or method not in readers:
         raise ConfigError(f"the checkpoint is quantized with {method!r}; {READ}")
     return readers[method](quantization)
 
@@ -66,7 +66,8 @@ def _compressed_tensors(quantization: dict) -> StoredFormat:
         raise ConfigError(f"config_groups is {groups!r}; expected an object of schemes")
     forms = {name: _form(name, group) for name, group in groups.items()}
     targets = [(_Names(group.get("targets")), forms[name]) for name, group in groups.items()]
-    ignored = _Names(quantization.get("ignore") or [])
+    ignore = quantization.get("ignore")
+    ignored = _Names([] if ignore is None else ignore)
 
     def form(module: str) -> Form | None:
         # a name says more than a pattern, and a pattern more than a class

@@ -1,6 +1,7 @@
 """Tiny quantized checkpoints, each written by the library that defines its form."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from transformers import FbgemmFp8Config
 from transformers.integrations import fbgemm_fp8
 from transformers.quantizers.base import SequentialLlama4TextExperts
 
-from model import Llama4Config, Processor
+from model import Llama4, Llama4Config, Processor, recorded
 from model.images import ImageSettings
 from tests.tiny import TILE, byte_tokenizer, reference
 
@@ -126,6 +127,55 @@ def write_fbgemm(folder: Path, monkeypatch, kept: list[str] | None = None, **tex
     model.config.to_json_file(folder / "config.json", use_diff=False)
     edit_config(folder, quantization_config=config.to_dict())
     return dress(folder)
+
+
+def rounded_per_token(x: Tensor, group: int | None = None) -> Tensor:
+    """`x` in float32, every row, or every `group` values of it, rounded to E4M3 with a scale of its own."""
+    parts = []
+    for part in x.float().split(group or x.shape[-1], dim=-1):
+        scale = (part.abs().amax(dim=-1, keepdim=True) / 448).clamp(min=1e-30)
+        parts.append((part / scale).clamp(-448, 448).to(torch.float8_e4m3fn).float() * scale)
+    return torch.cat(parts, dim=-1)
+
+
+def round_linear(linear: nn.Module, group: int | None = None) -> None:
+    """W8A8 in transformers' model: what enters a linear is rounded."""
+    linear.register_forward_pre_hook(lambda _, inputs: (rounded_per_token(inputs[0], group),))
+
+
+def round_experts(model: nn.Module) -> None:
+    """The same for transformers' fused experts, whose weights hold the values of codes already."""
+
+    def forward(experts: nn.Module, x: Tensor) -> Tensor:
+        x = rounded_per_token(x.view(experts.num_experts, -1, experts.hidden_size))
+        gate, up = torch.bmm(x, experts.gate_up_proj).chunk(2, dim=-1)
+        inner = rounded_per_token(up * experts.act_fn(gate))
+        return torch.bmm(inner, experts.down_proj).view(-1, experts.hidden_size)
+
+    for layer in model.language_model.model.layers:
+        if layer.is_moe_layer:
+            layer.feed_forward.experts.forward = partial(forward, layer.feed_forward.experts)
+
+
+def assert_agrees_with_emulation(llama: Llama4, emulated: nn.Module, unrounded: Tensor, ids: Tensor) -> None:
+    """Logits and chosen experts are those of transformers with activations rounded to E4M3 per token."""
+    routing: list[Tensor] = []
+    for layer in emulated.language_model.model.layers:
+        if layer.is_moe_layer:
+            layer.feed_forward.router.register_forward_hook(lambda _, __, out: routing.append(out[1]))
+    expected = emulated(ids).logits
+    points = [point for name, point in llama.hook_points.items() if name.endswith("expert_indices")]
+    with recorded(points) as kept:
+        ours = llama(ids)
+    assert len(routing) == len(kept) == len(llama.config.text.moe_layers)
+    for chosen, logits in zip(kept.values(), routing, strict=True):
+        assert torch.equal(chosen, logits.topk(1).indices)
+    error, effect = (ours - expected).abs(), (unrounded - expected).abs()
+    # sums in another order let an activation fall to the neighbouring code here and there, and the tokens
+    # after it see it; every other token is exact
+    assert error.mean() < 0.02 * effect.mean()
+    assert (error.amax(dim=-1) <= 1e-4).float().mean() > 0.25
+    assert (effect.amax(dim=-1) > 0.02).all()
 
 
 def edit_config(folder: Path, **changes: object) -> None:

@@ -15,7 +15,8 @@ from kernels.fp8 import RowScaled
 from kernels.int4 import GroupScaled
 from model import KVCache, SamplingParams, WeightsError, generate, load, recorded, replaced, save
 from model.quantize import QuantizedLinear, QuantizedWeight, dequantize, make_room, quantized
-from tests.tiny import write_checkpoint
+from tests.dialects import assert_agrees_with_emulation, round_experts
+from tests.tiny import load_reference, write_checkpoint
 
 IDS = torch.arange(30)[None]
 EXPERTS = "language_model.model.layers.1.feed_forward.experts"
@@ -64,6 +65,19 @@ def test_logits_are_those_of_the_values_held(folder, quantize):
         # activations stay what they are, so only the order of sums is left
         assert (of_codes - of_values).abs().max() <= 1e-4
     assert (of_codes - of_values).abs().mean() < (of_values - unquantized).abs().mean()
+
+
+def test_experts_quantized_while_read_answer_as_transformers_with_activations_rounded_per_token(folder):
+    llama, _ = load(folder, quantize="fp8")
+    theirs = load_reference(folder)
+    for ours, layer in zip(llama.blocks, theirs.language_model.model.layers, strict=True):
+        if layer.is_moe_layer:
+            for name in ("gate_up_proj", "down_proj"):
+                plain = getattr(ours.moe, name).plain(torch.float32)
+                getattr(layer.feed_forward.experts, name).data = plain.transpose(1, 2).contiguous()
+    unrounded = theirs(IDS).logits
+    round_experts(theirs)
+    assert_agrees_with_emulation(llama, theirs, unrounded, IDS)
 
 
 def test_linears_that_share_the_codes_of_their_norm_answer_as_each_with_its_own(folder, monkeypatch):
