@@ -16,7 +16,7 @@ BASELINE = ROOT / "benchmarks" / "compile_kernels.json"
 
 
 SCRIPT = """
-import dataclasses
+import dataclasses, importlib, pathlib
 from benchmarks import compile_kernels as gate
 gate.main(["--only", "rows stream fp8 16", "--card", "90"])
 case = next(case for case in gate.cases() if case.name == "rows stream fp8 16")
@@ -31,6 +31,13 @@ for change, words in (
 ):
     (fault,) = gate.faults(case, 90, dataclasses.replace(good, **change))
     assert fault.startswith(words), fault
+written = {
+    name
+    for file in pathlib.Path("kernels").glob("*_triton.py")
+    for name in vars(importlib.import_module(f"kernels.{file.stem}"))
+    if name.endswith("_kernel")
+}
+assert written == {case.kernel.fn.__name__ for case in gate.cases()}, "a kernel that is not compiled"
 names = [f"{case.name} sm_{card}" for case in gate.cases() for card in case.cards]
 print(gate.json.dumps(names))
 """
