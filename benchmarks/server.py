@@ -102,7 +102,7 @@ async def client(server: Server, questions: Questions, text: str, load: Load) ->
         chunks = [json.loads(line[6:]) for line in lines if line.startswith(b"data: {")]
         choices = [choice for chunk in chunks for choice in chunk["choices"]]
         said = [choice["delta"].get("content") or "" for choice in choices]
-        whole = whole or any(choice["finish_reason"] for choice in choices)
+        whole = whole or any(choice.get("finish_reason") for choice in choices)
         tokens = max([tokens, *((chunk.get("usage") or {}).get("completion_tokens", 0) for chunk in chunks)])
         words += said
         times += [moment] * sum(map(bool, said))

@@ -116,7 +116,7 @@ def watch(server: Server, requests: int) -> Memory:
         seen = memory.objects[-1], memory.tensors[-1], memory.threads[-1]
         cells = "".join(f"{value:>10}" for value in seen)
         print(f"{numbers.stop:>10}{memory.resident[-1]:>10.1f}{cells}{rate:>10.1f}", flush=True)
-    told = f"{memory.growth('resident'):+.1f} MiB, {memory.growth('objects'):+.0f} objects, "
-    told += f"{memory.growth('tensors'):+.0f} tensors"
+    told = f"{memory.growth('resident'):+.1f} MiB, {round(memory.growth('objects')):+d} objects, "
+    told += f"{round(memory.growth('tensors')):+d} tensors"
     print(f"\nGrowth a thousand requests, in the second half: {told}; {memory.failed} failed")
     return memory

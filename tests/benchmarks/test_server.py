@@ -138,3 +138,15 @@ def test_every_client_gets_the_plain_loops_answer_whole(tmp_path, capsys):
         assert told.split()[-2:] == ["0", "0"]
     assert "3 clients together: " in lines[-1]
     assert kept.read_text().startswith("{")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("peer", served.PEERS)
+def test_a_peer_answers_the_same_questions_whole(peer, capsys):
+    if absent := served.left_out(peer, "cpu"):
+        pytest.skip(absent)
+    server.main(["--rounds", "1", "--tokens", "4", "--clients", "2", "--peers", peer, "--device", "cpu"])
+    lines = capsys.readouterr().out.splitlines()
+    told = next(line for line in lines if line.startswith(f"2 clients of {peer}"))
+    assert told.split()[-2:] in (["0", "0"], ["0", "-"])
+    assert any(line.startswith(f"2 clients, beside {peer}") and "x the tokens" in line for line in lines)
