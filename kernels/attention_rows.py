@@ -42,8 +42,8 @@ def attention_rows_reference(query: Tensor, key: Tensor, scale: float, allowed: 
     """The definition of `attention_rows`."""
     batch, heads, rows, width = query.shape
     kv_heads = key.shape[1]
-    grouped = query.float().reshape(batch, kv_heads, (heads // kv_heads) * rows, width)
-    weights = (grouped @ key.float().transpose(-1, -2)).view(batch, heads, rows, -1) * scale
+    grouped = (query.float() * scale).reshape(batch, kv_heads, (heads // kv_heads) * rows, width)
+    weights = (grouped @ key.float().transpose(-1, -2)).view(batch, heads, rows, -1)
     if allowed is not None:
-        weights = weights.masked_fill(~allowed, float("-inf"))
+        weights.masked_fill_(~allowed, float("-inf"))
     return torch.softmax(weights, dim=-1)

@@ -20,9 +20,9 @@ def rms_normalize(x: Tensor, eps: float) -> Tensor:
 
     Zhang & Sennrich 2019, without the weight.
     """
-    values = x.float()
-    fast = fast_on_cpu(x)
-    return (cpu.rms_normalize(values, eps) if fast else F.rms_norm(values, x.shape[-1:], eps=eps)).type_as(x)
+    if x.dtype != torch.float32:
+        return rms_normalize(x.float(), eps).to(x.dtype)
+    return cpu.rms_normalize(x, eps) if fast_on_cpu(x) else F.rms_norm(x, x.shape[-1:], eps=eps)
 
 
 def rms_norm_rounded(x: Tensor, weight: Tensor, eps: float, backend: Backend | None = None) -> Rounded:

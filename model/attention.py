@@ -170,7 +170,7 @@ class Attention(Module):
             both = rotate(torch.cat((q, k), dim=2), sight.turns)
             if self.config.use_qk_norm:
                 both = rms_normalize(both, self.config.rms_norm_eps)
-            q, k = both.split((q.shape[2], k.shape[2]), dim=2)
+            q, k = both.split_with_sizes((q.shape[2], k.shape[2]), dim=2)
         elif sight.temperature is not None:
             q = (q * sight.temperature).to(q.dtype)
         q, k = self.hook_rot_q(q).transpose(1, 2), self.hook_rot_k(k).transpose(1, 2)

@@ -65,7 +65,7 @@ class HookPoint(nn.Module):
     @property
     def edited(self) -> bool:
         """Whether anybody replaces the value here."""
-        return any(hook.edits for hook in self.hooks)
+        return bool(self.hooks) and any(hook.edits for hook in self.hooks)
 
     @property
     def rows_asked_for(self) -> slice:

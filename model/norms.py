@@ -24,6 +24,7 @@ class RMSNorm(Module):
         Between a norm and the linears behind it there is no hook point, so nobody can ask for or replace what
         the codes were made of.
         """
+        weight = self._parameters["weight"]  # as in `Linear`
         if codes:
-            return rms_norm_rounded(x, self.weight, self.eps)
-        return rms_normalize(x, self.eps) * self.weight
+            return rms_norm_rounded(x, weight, self.eps)
+        return rms_normalize(x, self.eps) * weight

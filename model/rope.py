@@ -49,8 +49,8 @@ def scale_frequencies(frequencies: Tensor, scaling: RopeScaling) -> Tensor:
 
 def text_turns(positions: Tensor, frequencies: Tensor) -> Tensor:
     """Unit complex numbers [batch, tokens, 1, head_dim/2] for `positions` [batch, tokens]."""
-    angles = positions[..., None].float() * frequencies
-    return torch.polar(torch.ones_like(angles), angles)[:, :, None]
+    angles = positions[:, :, None, None] * frequencies
+    return torch.polar(torch.ones_like(angles), angles)
 
 
 @lru_cache(maxsize=8)

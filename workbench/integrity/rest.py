@@ -6,6 +6,7 @@ or has no weight on itself; a row that was not refreshed repeats another to the 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -90,15 +91,14 @@ def attention_flaws(trace: Trace) -> Iterator[Flaw]:
     if not pattern.size:
         return
     rows = {"sum": [], "later": [], "self": []}
-    marks = []
+    sums = []
     for kept, query in zip(pattern, trace.query_index.tolist(), strict=True):
         row = kept.astype(np.float32)  # exact, and compared several times faster than half precision
         total = row.sum(-1)
-        rows["sum"].append(not (np.abs(total - 1) <= _SUM).all() or not (row >= 0).all())
+        rows["sum"].append(not (np.abs(total - 1) <= _SUM).all() or not row.min() >= 0)
         rows["later"].append(bool(row[..., query + 1 :].any()))
         rows["self"].append(row.shape[0] * row.shape[1] >= ENOUGH_HEADS and not row[..., query].any())
-        if ((row > 0) & (row < 1)).sum() >= ENOUGH_WEIGHTS:
-            marks.append(hash(row.tobytes()))  # not the bytes: they are as many as the attention's
+        sums.append(total.tobytes())
     said = {
         "sum": "does not add up to one",
         "later": "sees tokens that come after it",
@@ -107,8 +107,19 @@ def attention_flaws(trace: Trace) -> Iterator[Flaw]:
     for name, what in said.items():
         if any(rows[name]):
             yield Flaw("attention", f"the row of token {trace.query_index[rows[name].index(True)]} {what}")
-    if len(set(marks)) < len(marks):
+    if _repeated(pattern, sums):
         yield Flaw("attention", "two rows are the same to the bit")
+
+
+def _repeated(pattern: np.ndarray, sums: list[bytes]) -> bool:
+    """Whether two rows are the same; only where their sums are is there anything to compare."""
+    times = Counter(sums)
+    marks = [
+        hash(row.tobytes())  # not the bytes: they are as many as the attention's
+        for row, mark in zip(pattern, sums, strict=True)
+        if times[mark] > 1 and ((row > 0) & (row < 1)).sum() >= ENOUGH_WEIGHTS
+    ]
+    return len(set(marks)) < len(marks)
 
 
 def logprob_flaws(trace: Trace) -> Iterator[Flaw]:
