@@ -3,8 +3,9 @@
 import asyncio
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
@@ -44,28 +45,50 @@ def test_what_passes_between_tokens_is_told_apart_from_the_first():
     assert (load.first, load.between) == ([0.5], [0.25, 1.0])
 
 
-def test_a_stream_is_read_as_it_came_whatever_its_pieces():
-    chunks = [b"data: {}\n\n", b"data: [DO", b"NE]\n\n"]
+async def answered(chunks: list[bytes], ask: Callable[[str], Awaitable], pieces: int = 20) -> object:
+    """What `ask` makes of a server at that address, whose answer comes in pieces of so many bytes."""
     sent = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     sent += b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"POST /v1/x HTTP/1.1\r\n") and await reader.readexactly(8) == b'{"a": 1}'
-        for start in range(0, len(sent), 20):
-            writer.write(sent[start : start + 20])
+        assert head.startswith(b"POST /v1/") and await reader.readexactly(8) == b'{"a": 1}'
+        for start in range(0, len(sent), pieces):
+            writer.write(sent[start : start + pieces])
             await writer.drain()
             await asyncio.sleep(0)
         writer.close()
 
-    async def ask() -> list[tuple[float, bytes]]:
-        async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
-            port = listening.sockets[0].getsockname()[1]
-            return await streamed(f"http://127.0.0.1:{port}/v1/x", {"a": 1})
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
+        return await ask(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
 
-    arrived = asyncio.run(ask())
+
+def test_a_stream_is_read_as_it_came_whatever_its_pieces():
+    chunks = [b"data: {}\n\n", b"data: [DO", b"NE]\n\n"]
+    arrived = asyncio.run(answered(chunks, lambda url: streamed(f"{url}/v1/x", {"a": 1})))
     assert b"".join(piece for _, piece in arrived) == b"".join(chunks)
     assert [moment for moment, _ in arrived] == sorted(moment for moment, _ in arrived)
+
+
+@pytest.mark.parametrize(("end", "lost", "other", "tokens"), [(3, 0, 0, 2), (2, 1, 0, 0)])
+def test_an_answer_is_whole_or_lost_whatever_fields_a_server_leaves_out(end, lost, other, tokens):
+    events = [
+        {"choices": [{"delta": {"role": "assistant"}}]},
+        {"choices": [{"delta": {"content": "Red ball"}}]},
+        {"choices": [{"delta": {}, "finish_reason": "length"}], "usage": {"completion_tokens": 2}},
+    ]
+    chunks = [b"data: %s\n\n" % json.dumps(event).encode() for event in events[:end]]
+    questions = SimpleNamespace(body=lambda text, server: {"a": 1}, answers={"What?": "Red ball"})
+    load = server.Load()
+
+    def ask(url: str) -> Awaitable[int]:
+        return server.client(Server("peer", url, "m", 0), questions, "What?", load)
+
+    assert asyncio.run(answered(chunks, ask)) == tokens
+    assert (load.lost, load.other, len(load.first)) == (lost, other, 1)
+    questions.answers["What?"] = "Blue ball"
+    asyncio.run(answered(chunks, ask))
+    assert load.other == (not lost)  # what never came whole is lost, and no more than that
 
 
 def test_a_load_without_answers_is_told_and_not_divided_by():
