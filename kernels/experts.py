@@ -91,11 +91,10 @@ def _lacks_kernel(gate_up: Weight, down: Weight) -> str | None:
 def _pair_by_pair(
     x: Tensor, gate_up: Weight, down: Weight, rows: Tensor, experts: Tensor, gates: Tensor, product: Product
 ) -> Tensor:
-    pairs = list(zip(rows.tolist(), experts.tolist(), strict=True))
-    if len(pairs) == 1 == len(x):
-        return _swiglu(x * gates[:, None], gate_up, down, pairs[0][1], product)
+    if experts.shape[0] == 1 == x.shape[0]:
+        return _swiglu(x * gates, gate_up, down, experts.item(), product)
     out = torch.zeros_like(x)
-    for i, (row, expert) in enumerate(pairs):
+    for i, (row, expert) in enumerate(zip(rows.tolist(), experts.tolist(), strict=True)):
         out[row] += _swiglu(x[row : row + 1] * gates[i : i + 1, None], gate_up, down, expert, product)[0]
     return out
 

@@ -76,5 +76,7 @@ class MixtureOfExperts(Module):
             if self.hook_expert_weights.edited:
                 rows, experts = weights.nonzero(as_tuple=True)
                 return rows, experts, weights[rows, experts]
-        rows = torch.arange(len(x), device=x.device)[:, None].expand_as(chosen)
-        return rows.flatten(), chosen.flatten(), gates.flatten()
+        rows = torch.arange(x.shape[0], device=x.device)
+        if chosen.shape[1] > 1:
+            rows = rows.repeat_interleave(chosen.shape[1])
+        return rows, chosen.flatten(), gates.flatten()

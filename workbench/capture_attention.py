@@ -184,7 +184,8 @@ class AttentionCapture:
         for column, source in enumerate(self._sources):
             at = 0
             for pattern in source.made(start, passes, rows):
-                some = pattern[self.heads].to(self.dtype).cpu().numpy()
+                chosen = pattern if len(self.heads) == len(pattern) else pattern[self.heads]
+                some = chosen.to(self.dtype).cpu().numpy()
                 block[at : at + some.shape[1], column, :, : some.shape[2]] = some.transpose(1, 0, 2)
                 at += some.shape[1]
         self._made.append((np.array(rows, np.int32), block))
