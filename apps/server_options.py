@@ -42,6 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, meaning in LIMITS.items():
         said = meaning if default[name] is None else f"{meaning} (%(default)s)"
         add(f"--{name.replace('_', '-')}", type=int, default=default[name], metavar="N", help=said)
+    add(
+        "--stream-interval",
+        type=float,
+        default=default["stream_interval"],
+        metavar="S",
+        help="send tokens together that come within so many seconds; 0 sends each at once (%(default)s)",
+    )
     seconds = default["trace_seconds"]
     add(
         "--trace-seconds",
@@ -67,6 +74,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         name=options.served_name,
         api_keys=(*options.api_key, *([from_environment] if from_environment else [])),
         image_urls=options.allow_image_urls,
+        stream_interval=options.stream_interval,
         trace_seconds=options.trace_seconds,
         guard=guarding.policy_of(options),
         **{name: getattr(options, name) for name in LIMITS},

@@ -57,6 +57,7 @@ class Form:
     ) -> None:
         self.request = request
         self.jobs = jobs
+        self.begun = time.perf_counter()
         self.tokenizer = tokenizer
         self.answers = [Answer() for job in jobs for _ in job.params]
         self._head = {

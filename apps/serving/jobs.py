@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ class Produced:
         choice: whose. step: the token. trace: of the whole answer, with its last token, if one was wanted.
         prompt: how likely the prompt's tokens were, from the second on; with the first token, if wanted.
         finding: what the guard found in the answer, with its last token, if anything.
+        at: when, on the clock of `time.perf_counter`.
     """
 
     choice: int
@@ -27,6 +29,7 @@ class Produced:
     trace: Trace | None = None
     prompt: Sequence[Step] = ()
     finding: Finding | None = None
+    at: float = field(default_factory=time.perf_counter)
 
 
 class Outbox:
@@ -34,17 +37,19 @@ class Outbox:
 
     def __init__(self) -> None:
         self._items: list[Produced | Exception] = []
-        self._filled = asyncio.Event()
+        self._filled: asyncio.Future[None] | None = None  # what the task waits for
 
     def put(self, item: Produced | Exception) -> None:
         """Add to it."""
         self._items.append(item)
-        self._filled.set()
+        if self._filled is not None and not self._filled.done():
+            self._filled.set_result(None)
 
     async def take(self) -> list[Produced | Exception]:
         """All there is, as soon as there is something."""
-        await self._filled.wait()
-        self._filled.clear()
+        if not self._items:
+            self._filled = asyncio.get_running_loop().create_future()
+            await self._filled
         taken, self._items = self._items, []
         return taken
 

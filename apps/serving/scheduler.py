@@ -3,12 +3,15 @@
 A round is one token of every answer. Between two rounds answers leave that are done or not wanted any more,
 and prompts are read, but not many tokens of them: a long one holds the others up once, and a long queue only
 for so long at a time. Prompts wait their turn in the order they came. Answers that are observed step alone,
-one after the other, in every round. Clients never hold a round up: what is produced goes to their outboxes.
+one after the other, in every round. Clients never hold a round up: what is produced goes to their outboxes,
+and what comes faster than anybody reads goes there together: a small model's rounds are shorter than the way
+of a token from this thread to a client.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -31,21 +34,31 @@ class Scheduler:
 
     Args:
         session: whose model answers.
-        deliver: takes what a round has produced; called in the engine's thread.
+        deliver: takes what has been produced; called in the engine's thread.
         max_batch: answers given at a time. max_waiting: jobs that may wait.
+        interval: seconds within which what is produced is delivered together. A first token, a last one and
+            an error do not wait, nor does anything while a prompt is read.
     """
 
     def __init__(
-        self, session: Session, deliver: Callable[[News], None], max_batch: int = 32, max_waiting: int = 256
+        self,
+        session: Session,
+        deliver: Callable[[News], None],
+        max_batch: int = 32,
+        max_waiting: int = 256,
+        interval: float = 0.0,
     ) -> None:
         self.session = session
         self.deliver = deliver
         self.max_batch = max_batch
         self.max_waiting = max_waiting
+        self.interval = interval
         self._batch = Batch(session.llama, session.processor)
         self._rows: dict[Row, tuple[Job, int]] = {}
         self._observed: list[Observed] = []
         self._waiting: deque[Job] = deque()
+        self._news: News = []  # not delivered yet
+        self._delivered = 0.0  # when that happened last
         self._changing = threading.Lock()
         self._working = self._closing = False
 
@@ -88,8 +101,17 @@ class Scheduler:
         while self._goes_on():
             self._drop_cancelled()
             self._admit()
-            if news := self._round():
-                self.deliver(news)
+            self._tell(self._round())
+        self._tell([], at_once=True)  # what nobody waits for must not be kept either
+
+    def _tell(self, news: News, at_once: bool = False) -> None:
+        """Deliver what is new, if it is time."""
+        self._news += news
+        now = time.perf_counter()
+        due = at_once or now - self._delivered >= self.interval or any(_ends(item) for _, item in news)
+        if due and self._news:
+            self.deliver(self._news)
+            self._news, self._delivered = [], now
 
     def _goes_on(self) -> bool:
         with self._changing:
@@ -120,9 +142,8 @@ class Scheduler:
         """Begin what waits and has room."""
         read = 0
         while read < READ_AT_A_TIME and (job := self._next()) is not None:
-            # a first token does not wait for the others' next one
-            if news := self._begin(job):
-                self.deliver(news)
+            self._tell([], at_once=True)
+            self._tell(self._begin(job), at_once=True)
             read += len(job.inputs.token_ids)
 
     def _next(self) -> Job | None:
@@ -177,6 +198,11 @@ class Scheduler:
         jobs = [job for job, _ in self._rows.values()] + [one.job for one in self._observed]
         for one in self._observed:
             one.close()
-        self.deliver([(job, error) for job in dict.fromkeys([*jobs, *self._waiting])])
+        self._tell([(job, error) for job in dict.fromkeys([*jobs, *self._waiting])], at_once=True)
         self._rows, self._observed = {}, []
         self._waiting.clear()
+
+
+def _ends(item: Produced | Exception) -> bool:
+    """Whether nothing of that answer comes after it."""
+    return isinstance(item, Exception) or item.step.finish_reason is not None

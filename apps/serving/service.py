@@ -38,7 +38,7 @@ class EventStream(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the end, or until the client is gone."""
         try:
-            await super().__call__(scope, receive, send)
+            await unless_gone(receive, self.stream_response(send))
         finally:
             self._give_up()
 
@@ -74,7 +74,8 @@ class Service:
             loop.call_soon_threadsafe(put, news)
 
         settings = self.settings
-        self.scheduler = Scheduler(self.session, deliver, settings.max_batch, settings.max_waiting)
+        limits = settings.max_batch, settings.max_waiting
+        self.scheduler = Scheduler(self.session, deliver, *limits, settings.stream_interval)
         self.metrics.running.set_function(lambda: self.scheduler.running)
         self.metrics.waiting.set_function(lambda: self.scheduler.waiting)
 
@@ -97,7 +98,7 @@ class Service:
         if wanted.stream:
             return EventStream(self._events(form), lambda: self._give_up(jobs))
         try:
-            done = await unless_gone(request, self._complete(form))
+            done = await unless_gone(request.receive, self._complete(form))
         finally:
             self._give_up(jobs)
         if done is None:
@@ -127,19 +128,18 @@ class Service:
         """What the jobs produce, as much at a time as there is, until all their answers have ended."""
         outbox = form.jobs[0].outbox
         left = len(form.answers)
-        seen: dict[int, float] = dict.fromkeys(range(left), time.perf_counter())
-        fresh = set(seen)
+        seen: dict[int, float] = {}  # when each answer's newest token was produced
         said = self.metrics.tokens.labels("generated")
         while left:
             items, some = await outbox.take(), []
-            now = time.perf_counter()
             for item in items:
                 if isinstance(item, Exception):
                     raise as_api_error(item) from item
-                clock = self.metrics.first_token if item.choice in fresh else self.metrics.next_token
-                clock.observe(now - seen[item.choice])
-                seen[item.choice] = now
-                fresh.discard(item.choice)
+                if item.choice in seen:
+                    self.metrics.next_token.observe(item.at - seen[item.choice])
+                else:
+                    self.metrics.first_token.observe(item.at - form.begun)
+                seen[item.choice] = item.at
                 left -= item.step.finish_reason is not None
                 wanted = item.trace is not None and form.request.trace
                 some.append((item, await run_in_threadpool(self.traces.keep, item.trace) if wanted else None))
@@ -151,11 +151,11 @@ class Service:
             job.cancelled = True
 
 
-async def unless_gone(request: Request, work: Awaitable[Given]) -> Given | None:
+async def unless_gone(receive: Receive, work: Awaitable[Given]) -> Given | None:
     """What some work gives; None, and the work is given up, when the client has gone before."""
 
     async def gone() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
+        while (await receive())["type"] != "http.disconnect":
             pass
 
     doing, leaving = asyncio.ensure_future(work), asyncio.ensure_future(gone())

@@ -24,6 +24,7 @@ class Settings:
         max_batch: answers given at a time; with 1 every answer is computed exactly as alone.
         max_waiting: requests that may wait for their turn.
         image_urls: fetch pictures from public http(s) addresses; otherwise only data URLs are taken.
+        stream_interval: seconds; tokens that follow each other faster are sent together. 0: each at once.
         trace_seconds, max_traces: how long, and how many, asked-for traces can be fetched.
         guard: judges what is asked and answered; None: nobody does.
     """
@@ -38,6 +39,7 @@ class Settings:
     max_batch: int = 32
     max_waiting: int = 256
     image_urls: bool = False
+    stream_interval: float = 0.01
     trace_seconds: float = 600
     max_traces: int = 32
     guard: Policy | None = None
@@ -51,5 +53,9 @@ class Settings:
         for name in ("max_prompt", "max_answer"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"{name} is {value}; expected a whole number from 1 up")
+        if not 0 <= self.stream_interval < 1:
+            raise ValueError(
+                f"stream_interval is {self.stream_interval}; expected seconds, from 0 up, below 1"
+            )
         if not all(self.api_keys):
             raise ValueError("an API key is empty; leave api_keys out to serve everybody")

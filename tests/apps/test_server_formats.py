@@ -13,7 +13,7 @@ from openai import AsyncOpenAI, BadRequestError
 from pydantic import BaseModel, ConfigDict
 
 from apps.serving.grammars import Grammars, Held
-from apps.serving.jobs import Job
+from apps.serving.jobs import Job, Outbox
 from apps.serving.requests import ChatRequest
 from apps.serving.scheduler import Scheduler
 from model import SamplingParams
@@ -164,8 +164,8 @@ def test_a_grammar_that_breaks_ends_its_own_request_alone(session):
     matcher = LLMatcher(grammars._vocabulary_tree, LLMatcher.grammar_from_json_schema({"type": "object"}))
     inputs, params = session.processor(QUESTION), (SamplingParams(max_tokens=3),)
     vocabulary = session.llama.config.text.vocab_size
-    broken = Job(inputs, params, asyncio.Queue(), constraint=lambda: Broken(matcher.deep_copy(), vocabulary))
-    good = Job(inputs, params, asyncio.Queue())
+    broken = Job(inputs, params, Outbox(), constraint=lambda: Broken(matcher.deep_copy(), vocabulary))
+    good = Job(inputs, params, Outbox())
     scheduler.submit([broken, good])
     until(lambda: [item for job, item in news if job is good and item.step.finish_reason])
     scheduler.close()

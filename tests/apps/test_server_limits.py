@@ -234,8 +234,12 @@ async def _done(value: list) -> list:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"max_batch": 0}, {"max_prompt": 0}, {"api_keys": ("",)}, {"max_body": -1}]
-)
+    "fields",
+    [
+        {"max_batch": 0}, {"max_prompt": 0}, {"api_keys": ("",)}, {"max_body": -1}, {"stream_interval": -1},
+        {"stream_interval": float("nan")},
+    ],
+)  # fmt: skip
 def test_settings_that_cannot_be_are_refused(fields):
     with pytest.raises(ValueError, match=r"expected|leave api_keys out"):
         Settings(**fields)

@@ -1,0 +1,48 @@
+"""When what is produced is delivered, and how many prompts are read between two rounds."""
+
+import pytest
+
+from apps.serving.jobs import Job, Outbox
+from apps.serving.scheduler import READ_AT_A_TIME, News, Scheduler
+from model import SamplingParams
+from tests.apps.serving import until
+
+TOKENS = 4
+
+
+def job(session, text: str) -> Job:
+    """Asks for so many tokens that only the limit can end it."""
+    never = dict.fromkeys(session.processor.tokenizer.stop_ids, -100.0)
+    return Job(session.processor(text), (SamplingParams(max_tokens=TOKENS, logit_bias=never),), Outbox())
+
+
+def delivered(session, jobs: list[Job], interval: float = 0.0) -> list[News]:
+    """What is delivered of them, delivery by delivery."""
+    told: list[News] = []
+    scheduler = Scheduler(session, told.append, interval=interval)
+    scheduler.submit(jobs)
+    until(lambda: sum(item.step.finish_reason is not None for news in told for _, item in news) == len(jobs))
+    scheduler.close()
+    return [news for news in told if news]
+
+
+@pytest.mark.parametrize(
+    ("interval", "sizes"), [(0.0, [1] * TOKENS), (3600.0, [1, TOKENS - 1])], ids=["each at once", "together"]
+)
+def test_tokens_that_come_fast_go_together_but_for_the_first_and_the_last(session, interval, sizes):
+    assert [len(news) for news in delivered(session, [job(session, "What is left?")], interval)] == sizes
+
+
+def order(session, *texts: str) -> list[int]:
+    """Whose token came when."""
+    jobs = [job(session, text) for text in texts]
+    return [jobs.index(one) for news in delivered(session, jobs) for one, _ in news]
+
+
+def test_short_prompts_that_wait_are_all_read_before_the_next_round(session):
+    assert order(session, "One?", "Two?", "Three?") == [0, 1, 2] * TOKENS
+
+
+def test_answers_go_on_between_long_prompts(session):
+    long = "blue " * READ_AT_A_TIME
+    assert order(session, long, long) == [0, 0, 1] + [0, 1] * (TOKENS - 2) + [1]
