@@ -55,7 +55,7 @@ By language, in percent:
 {languages}
 
 By wording: {wording}. By number of pictures: {pictures}. First questions and follow-ups: {turns}. By
-whether training ever shows the asked thing's shape and colour together: {pairs}. All {digit_count}
+whether a training picture ever shows the asked thing's shape and colour together: {pairs}. All {digit_count}
 handwritten digits of scikit-learn's that are kept for tests (every fifth): {digits} ({digit_interval}).
 
 ### Does it look?
@@ -111,11 +111,15 @@ plain Llama 4, nothing added:
 - a load-balance term (0.01) with a z-loss (0.0001) on the routers;
 - a reward ({tongues}) for mutual information between expert and language in the middle layer with experts.
 
-Eight pairs of shape and colour are kept from it, to measure whether it has learned parts or pairs. So that it
-can learn parts, in half of the pictures that it saw four in ten of the shapes and of the colours have no name
-(it was asked for "the blue object" where that is a blue blob), and the missing pairs are not held against it:
-where an answer's next word could be that of such a pair, the loss leaves that word out, and "blue" alone is
-not asked for among stars if no blue star is ever shown.
+Eight pairs of shape and colour are in none of its pictures, to measure whether it has learned parts or pairs.
+So that it can learn parts, in half of the pictures that it saw four in ten of the shapes and of the colours
+have no name (it was asked for "the blue object" where that is a blue blob), and what reads the tower's
+vectors in training does not hold the missing pairs against it. The *text part* does meet these pairs, made
+up: the tower writes shape and colour as directions that add up, so in {imagined} of the rows that it learns
+from some things get another colour between tower and text part (the vector of a red star, less "red", plus
+"blue") and are asked about like others. Without this it took a shape as evidence against the colour that the
+shape never has. So "never drawn" above is a test of the tower, and of whether what it makes of a real blue
+star is what was made up; it does not test whether the text part puts together names it never met together.
 
 So where this model looks is *supervised*, trained grounding checked on held-out pictures, not something
 that emerged; and so, to a degree, is what its experts tell apart.

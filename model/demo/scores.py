@@ -45,7 +45,7 @@ def summarize(outcomes: Sequence[Outcome]) -> dict:
         groups["by_pictures"][str(outcome.pictures)].append(outcome)
         groups["by_turn"]["follow-up" if outcome.follow_up else "first"].append(outcome)
         if outcome.turn.meaning.things:
-            groups["by_pair"]["never shown" if outcome.never_shown else "shown in training"].append(outcome)
+            groups["by_pair"]["never drawn" if outcome.never_shown else "drawn in training"].append(outcome)
         cells[kind][code].append(outcome)
     order = {name: number for number, name in enumerate((*KINDS, *CODES))}
     detail: dict = {

@@ -60,7 +60,7 @@ def test_wordings_pictures_turns_and_pairs_are_counted_apart(report):
     assert accuracy["by_pictures"] == {"1": 0.5, "3": 1.0}
     assert accuracy["by_turn"] == {"first": 0.5, "follow-up": 1.0}
     # the answer that speaks of nothing belongs to neither
-    assert accuracy["by_pair"] == {"never shown": 0.0, "shown in training": pytest.approx(4 / 5)}
+    assert accuracy["by_pair"] == {"never drawn": 0.0, "drawn in training": pytest.approx(4 / 5)}
 
 
 def test_the_commonest_answer_is_that_of_each_language(report):
