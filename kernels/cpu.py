@@ -1,8 +1,9 @@
 """Products with weights on a CPU: made once into the form a CPU multiplies fastest, and kept.
 
 FP8 has no fast product on a CPU (`torch._scaled_mm` is tens of times slower than bfloat16's), but its codes
-are exact in bfloat16; so they are expanded once, in the blocked order that oneDNN reads (a third faster than
-rows, measured on an AMD EPYC). Int4 has a product of its own in PyTorch, in an order of its own.
+are exact in bfloat16; so they are expanded once. Plain weights are kept a second time for many rows, in the
+blocked order that oneDNN reads (a third faster, measured on an AMD EPYC), but a single row meets them as they
+are (`one_row`). Int4 has a product of its own in PyTorch, in an order of its own.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from kernels.kept import KEPT
 INT4_ROWS = 96
 INT4_GROUPS = (32, 64, 128, 256)  # the ones PyTorch's int4 product takes
 INT4_MULTIPLE = 16  # and of what the number of its rows must be a multiple
-# oneDNN takes 14 us for its smallest bfloat16 product, PyTorch 5 for the same in float32, casts included
-# (one thread of an AMD EPYC); weights of up to so many elements are kept in float32 too, for so few rows
+# oneDNN takes 20 us for its smallest bfloat16 product, PyTorch 5 for one row and 10 for four (two threads of
+# an AMD EPYC): up to so many elements and rows it has no part in it
 SMALL_WEIGHT, SMALL_ROWS = 2**17, 4
 FEW_VALUES = 2**12  # for so few two casts are faster than six operations
 
@@ -53,19 +54,10 @@ def linear(
 
 def _codes_product(x: Tensor, w: RowScaled, expert: int | None, rows: RowScaled | None) -> Tensor:
     """With both sides in E4M3; in place and at once, since at a single row every operation counts."""
-    kept = None
-    if one_row.takes_codes(x, w.shape):
-        size = 2 * w.shape[-2:].numel()
-        kept = KEPT.get(
-            w.codes, (expert, torch.float16), size, lambda: one_row.codes_in_float16(_one(w.codes, expert))
-        )
-    dtype = _exact(x.dtype) if kept is None else torch.float16
+    dtype = _exact(x.dtype)
     values, scale = _rounded(x, dtype) if rows is None else (fp8.expand(rows.codes, dtype), rows.scale)
-    scale = scale * _one(w.scale, expert).squeeze(-1)
-    if kept is not None:
-        return one_row.codes_product(values, kept[0], scale)
     product = _product(values, w.codes, expert, lambda: fp8.expand(_one(w.codes, expert), dtype))
-    return product.mul_(scale).to(x.dtype)
+    return product.mul_(scale * _one(w.scale, expert).squeeze(-1)).to(x.dtype)
 
 
 def _rounded(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -130,30 +122,28 @@ def _blocked() -> bool:
 
 
 def _product(x: Tensor, owner: Tensor, expert: int | None, weight: Callable[[], Tensor]) -> Tensor:
-    """`x @ weight().T`, the weight kept beside its owner in the fastest form, if there is room."""
+    """`x @ weight().T`; what is not the weight as it is, is kept beside its owner if there is room."""
     elements = owner.shape[-2:].numel()
-    if x.dtype == torch.bfloat16 and elements <= SMALL_WEIGHT and x.numel() <= SMALL_ROWS * x.shape[-1]:
-        kept = KEPT.get(owner, (expert, torch.float32), 4 * elements, lambda: (weight().float(),))
-        if kept is not None:
-            return F.linear(x.float(), kept[0]).to(x.dtype)
-    if one_row.takes(x, owner.shape):
-        size = 2 * elements
-        kept = KEPT.get(owner, (expert, torch.float16), size, lambda: one_row.in_float16(weight()))
-        if kept is not None:
-            return one_row.product(x, *kept)
     blocked = x.dtype == torch.bfloat16 and _blocked()
-
-    def make() -> tuple[Tensor, ...]:
-        made = weight()
+    rows = x.numel() // x.shape[-1]
+    alone = blocked and (rows == 1 or (rows <= SMALL_ROWS and elements <= SMALL_WEIGHT))
+    if owner.dtype == x.dtype:
+        if alone:
+            return one_row.product(x, weight())
         # the second argument is a guess of the rows to come: few, since many are fast either way
-        return (torch.ops.mkldnn._reorder_linear_weight(made, 1) if blocked else made,)
-
-    kept = KEPT.get(owner, (expert, x.dtype), elements * x.element_size(), make)
-    if kept is None:
-        return F.linear(x, weight())
-    if blocked:
+        kept = KEPT.get(
+            owner,
+            (expert, x.dtype),
+            elements * x.element_size(),
+            lambda: (torch.ops.mkldnn._reorder_linear_weight(weight(), 1),),
+        )
+        if kept is None:
+            return F.linear(x, weight())
         return torch.ops.mkldnn._linear_pointwise(x, kept[0], None, "none", [], "")
-    return F.linear(x, kept[0])
+    # codes are expanded once, in the order that serves one row and many
+    kept = KEPT.get(owner, (expert, x.dtype), elements * x.element_size(), lambda: (weight(),))
+    expanded = weight() if kept is None else kept[0]
+    return one_row.product(x, expanded) if alone else F.linear(x, expanded)
 
 
 def _int4(x: Tensor, w: GroupScaled, expert: int | None) -> Tensor:
