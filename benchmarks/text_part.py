@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from transformers import Llama4ForCausalLM
-from transformers.utils import logging
 
 from model import Processor
 from model.chat_template import chat_template
+
+if TYPE_CHECKING:
+    from transformers import Llama4ForCausalLM
 
 
 def save_text_part(
@@ -20,6 +22,9 @@ def save_text_part(
     Returns:
         transformers' own text model.
     """
+    from transformers import Llama4ForCausalLM  # slow to import
+    from transformers.utils import logging
+
     said = logging.get_verbosity()
     logging.set_verbosity_error()  # it warns of every tensor of the vision tower
     theirs = Llama4ForCausalLM.from_pretrained(source, dtype=dtype)

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 from playwright.sync_api import Browser, Page
 
@@ -36,6 +37,10 @@ settings.register_profile("explore", deadline=None)
 def pytest_configure(config: pytest.Config) -> None:
     """Close the way out; `--hypothesis-profile=explore` draws new examples in every run."""
     os.environ.update(ENVIRONMENT)
+    if not torch.cuda.is_available():
+        # Triton reads it when it is first imported, and many libraries import it; what its interpreter
+        # computes wrongly (bfloat16, casts to E4M3) is tested on a card alone
+        os.environ["TRITON_INTERPRET"] = "1"
     settings.load_profile(config.getoption("--hypothesis-profile") or "house")
     # pytest-xdist would begin with the files of most tests; the order below is by time
     config.option.loadscopereorder = False

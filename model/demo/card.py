@@ -110,7 +110,8 @@ def note_compared(folder: Path, name: str, report: dict) -> None:
     file = folder / COMPARED
     rows = [row for row in (json.loads(file.read_text()) if file.is_file() else []) if row["name"] != name]
     rows.append(
-        {"name": name, "seed": report["seed"]} | {path: at(report, path) for path in _COMPARED.values()}
+        {"name": name, "seed": report["seed"], "questions": report["questions"]}
+        | {path: at(report, path) for path in _COMPARED.values()}
     )
     file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
@@ -177,12 +178,13 @@ def _history(training: dict) -> str:
 def _compared(report: dict, others: list[dict]) -> str:
     if not others:
         return "What the same training gives without one of these terms has not been measured."
-    own = {"name": "as it is"} | {path: at(report, path) for path in _COMPARED.values()}
+    own = {"name": "as it is", "questions": report["questions"]}
+    own |= {path: at(report, path) for path in _COMPARED.values()}
     body = [
-        (row["name"], *(_number(row.get(path), path) for path in _COMPARED.values()))
+        (row["name"], f"{row['questions']:,}", *(_number(row.get(path), path) for path in _COMPARED.values()))
         for row in (own, *others)
     ]
-    return "With and without:\n\n" + md.rows(("", *_COMPARED), body)
+    return "With and without:\n\n" + md.rows(("", "questions", *_COMPARED), body)
 
 
 def _number(value: float | None, path: str) -> str:

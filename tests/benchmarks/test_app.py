@@ -25,7 +25,7 @@ def test_the_ratio_is_taken_round_by_round():
 @pytest.mark.slow
 def test_every_number_is_measured_and_written(browser, tmp_path, capsys):
     path = tmp_path / "app.json"
-    app.main(["--words", "100", "--rounds", "1", "--visits", "1", "--json", str(path)], browser)
+    app.main(["--words", "400", "--rounds", "1", "--visits", "1", "--json", str(path)], browser)
     gc.collect()  # what gradio leaves behind goes here, and not in the middle of another file's test
     found = json.loads(path.read_text())
     for name in ("first", "speed"):

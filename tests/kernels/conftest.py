@@ -1,15 +1,9 @@
-"""Poisoned memory, for every kernel test; and where there is no card, Triton's interpreter."""
+"""Poisoned memory, for every kernel test."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
 import torch
-
-# read when a kernel is defined, so it stands before the first import of one; what the interpreter computes
-# wrongly (bfloat16, casts to E4M3) is tested on a card alone
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"
 
 
 @pytest.fixture

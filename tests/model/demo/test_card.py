@@ -46,11 +46,11 @@ def test_every_row_of_a_table_has_as_many_cells(folder):
 
 
 def test_a_model_without_one_of_the_terms_stands_beside_it(folder):
-    other = {"seed": 5, "grounding": {"pointing": 0.4321}}
+    other = {"seed": 5, "questions": 1234, "grounding": {"pointing": 0.4321}}
     card.note_compared(folder, "without attention terms", other)
     card.note_compared(folder, "without attention terms", other)
     text = write_card(folder)
-    assert text.count("| without attention terms |") == 1 and "43.2 %" in text
+    assert text.count("| without attention terms | 1,234 |") == 1 and "43.2 %" in text
     assert UNMEASURED not in " ".join(text.split())
 
 

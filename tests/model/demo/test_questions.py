@@ -172,7 +172,7 @@ def test_every_kind_and_every_language_is_asked_about_as_often_as_the_shares_say
     assert languages.keys() == set(CODES) and kinds.keys() == set(KINDS) == set(SHARES)
     english = languages.pop("en")
     assert max(languages.values()) < 1.6 * min(languages.values())
-    assert 1.3 < english / (sum(languages.values()) / len(languages)) < 1.9
+    assert 1.6 < english / (sum(languages.values()) / len(languages)) < 2.4
     assert min(kinds.values()) > 0.005 * 2500
 
 
