@@ -124,9 +124,9 @@ def _blocked() -> bool:
 def _product(x: Tensor, owner: Tensor, expert: int | None, weight: Callable[[], Tensor]) -> Tensor:
     """`x @ weight().T`; what is not the weight as it is, is kept beside its owner if there is room."""
     elements = owner.shape[-2:].numel()
-    blocked = x.dtype == torch.bfloat16 and _blocked()
     rows = x.numel() // x.shape[-1]
-    alone = blocked and (rows == 1 or (rows <= SMALL_ROWS and elements <= SMALL_WEIGHT))
+    few = rows == 1 or (rows <= SMALL_ROWS and elements <= SMALL_WEIGHT)
+    alone = few and x.dtype == torch.bfloat16 and _blocked()
     if owner.dtype == x.dtype:
         if alone:
             return one_row.product(x, weight())

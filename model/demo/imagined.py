@@ -26,15 +26,15 @@ from torch.nn import functional as F
 
 from model.demo.drawing import COLOURS
 from model.demo.outlines import SHAPES
-from model.demo.pictures import LABELS, Picture
+from model.demo.pictures import LABELS, Picture, label
 from model.demo.scenes import HELD_OUT_PAIRS
 
 _SHARE = 0.6  # of the names in a row that change their colour, where they can
-_FREE = 0.75  # of the cells of a thing must show nothing else
 _TO_MISSING = 0.3  # of these, to the colour that the shape is never drawn in: so all pairs come alike often
+_FREE = 0.75  # of the cells of a thing must show nothing else
 _NAMES = tuple(COLOURS)
 _MISSING = dict(HELD_OUT_PAIRS)
-_SHAPE, _COLOUR = (list(LABELS).index(name) for name in ("shape", "colour"))
+_SHAPE = list(LABELS).index("shape")
 
 
 def repaint(rng: np.random.Generator, pictures: Sequence[Picture]) -> list[Picture]:
@@ -104,23 +104,17 @@ class Shades:
         """
         cells = features.flatten(0, 1)
         middles = labels.flatten(0, 1)[:, _SHAPE] >= 0
-        shapes, colours, places = [], [], []
+        names, places = [], []
         at = 0
         for picture in pictures:
             for number, thing in enumerate(picture.content.things):
                 some = _alone(picture, number)
                 places += (at + some).tolist()
-                shapes += [(*SHAPES, "digit", None).index(thing.shape)] * len(some)
-                colours += [(*_NAMES, None).index(thing.colour)] * len(some)
+                names += [label(thing, picture.content.size)[:2]] * len(some)
             at += picture.inside.shape[1]
-        kinds = torch.cat(
-            [
-                F.one_hot(torch.tensor(shapes), LABELS["shape"]),
-                F.one_hot(torch.tensor(colours), LABELS["colour"]),
-            ],
-            dim=1,
-        )
-        kinds = kinds.to(cells.device).float()
+        shape, colour = torch.tensor(names, device=cells.device).unbind(1)
+        kinds = [F.one_hot(shape, LABELS["shape"]), F.one_hot(colour, LABELS["colour"])]
+        kinds = torch.cat(kinds, dim=1).float()
         where = torch.tensor(places, device=cells.device)
         vectors, middle = cells[where].float(), middles[where]
         directions = []

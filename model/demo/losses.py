@@ -188,7 +188,7 @@ def _answers(llama: Llama4, hidden: Tensor, batch: Batch) -> tuple[Tensor, Tenso
     padded = F.pad(rows, (0, -len(rows) % 128))
     logits = llama.unembed(hidden.flatten(0, 1)[padded][None])[0, : len(rows)].float()
     targets, questions = batch.targets.flatten()[rows], batch.question.flatten()[rows]
-    # an answer of many words weighs no more than one of two or three; its verdict is but one token of many
+    # so that a long answer does not drown the others, and its verdict, one token of many, still counts
     weights = (SHORT_ANSWER / torch.bincount(questions, minlength=len(batch.kinds))).clamp(max=1)[questions]
     loss = (F.cross_entropy(logits, targets, reduction="none") * weights).sum() / len(batch.kinds)
     wrong = torch.zeros(len(batch.kinds), device=rows.device).index_add(
