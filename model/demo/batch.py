@@ -32,6 +32,7 @@ class Batch:
     mentions: Tensor  # [M, 2], row and token where a question has named things
     mentioned: Tensor  # bool [M, P]
     mention_labels: Tensor  # [M, 6], what LABELS lists where one thing alone is meant, else -1
+    mention_parts: Tensor  # [M], `named.part` of each
     references: Tensor  # [N, 2], row and token where a question has named a picture by its number
     referred: (
         Tensor  # bool [N, MOST_PICTURES, P], the tokens of the things in it (or in each, where all are meant)

@@ -70,6 +70,7 @@ def write_card(folder: Path) -> str:
         grounding=training["grounding"],
         mention=training["mention"],
         quiet=training["quiet"],
+        parting=training["parting"],
         imagined=md.percent(training["imagined"]),
         tongues=training["tongues"],
         compared=_compared(report, json.loads(compared.read_text()) if compared.is_file() else []),

@@ -99,6 +99,23 @@ class ThingHead(nn.Linear):
         return total
 
 
+class PartHead(nn.Linear):
+    """A throw-away reader of the text part's words: is the thing just named asked about, or compared with?
+
+    A verdict ("is X left of Y?") needs that. Without it the model learns it where X comes first, and guesses
+    in languages that mark it otherwise.
+    """
+
+    def __init__(self, width: int):
+        super().__init__(width, 2)
+
+    def loss(self, residual: Tensor, words: Tensor, parts: Tensor) -> Tensor:
+        """Loss for the residual stream [B, T, width] at `words` [G, 2]; `parts` [G], -1 for neither."""
+        known = parts >= 0
+        read = self(rms_normalize(residual[words[known, 0], words[known, 1]], 1e-5)).float()
+        return F.cross_entropy(read, parts[known]) if known.any() else read.sum()
+
+
 @dataclass(frozen=True)
 class Heads:
     """The throw-away readers that training needs beside the model."""
@@ -107,11 +124,12 @@ class Heads:
     place: PlaceHead
     mention: ThingHead
     reference: ThingHead
+    part: PartHead
 
     @classmethod
     def of_width(cls, width: int) -> Heads:
         """Fresh ones for a model of that width."""
-        return cls(CellHead(width), PlaceHead(width), ThingHead(width), ThingHead(width))
+        return cls(CellHead(width), PlaceHead(width), ThingHead(width), ThingHead(width), PartHead(width))
 
     def to(self, *how: object) -> Heads:
         """In place, as `nn.Module.to`."""
@@ -134,6 +152,7 @@ class Answered:
     tongues: Tensor
     placing: Tensor
     naming: Tensor  # of the things that questions speak of
+    parting: Tensor  # of those that are asked about from those that they are compared with
     loudness: Tensor  # of the feed-forward parts at patches
     right: Tensor  # bool [Q], every token of the answer right
     spread: float  # coefficient of variation of the experts' load, mean over layers
@@ -176,6 +195,7 @@ def answer_losses(llama: Llama4, heads: Heads, batch: Batch, features: Tensor) -
         placing=heads.place.loss(kept[before.name][:, : batch.prefix], batch),
         naming=heads.mention.loss(kept[named.name], batch.mentions, batch.mention_labels)
         + heads.reference.loss(kept[referred.name], batch.references, batch.reference_labels),
+        parting=heads.part.loss(kept[referred.name], batch.mentions, batch.mention_parts),
         loudness=_loudness(streams, (real & patches).nonzero()[:, 0]),
         right=right,
         spread=sum(spreads) / len(spreads),

@@ -1,4 +1,4 @@
-"""Muon for the matrices, AdamW for everything else, on bfloat16 weights with float32 masters.
+"""Muon for the matrices, AdamW for everything else, with float32 masters of the weights.
 
 A matrix's momentum is replaced by the nearest orthogonal matrix (Keller Jordan's Muon, 2024: five
 Newton-Schulz steps), which on this small model learns in about half the steps that AdamW needs. Matrices of

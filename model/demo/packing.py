@@ -19,7 +19,7 @@ from model.demo.batch import MOST_THINGS, NO_LOSS, Batch
 from model.demo.company import MOST_PICTURES, Finder, company
 from model.demo.imagined import repaint, repainted_cells
 from model.demo.languages import CODES
-from model.demo.named import meant
+from model.demo.named import meant, part
 from model.demo.pictures import CELLS, LABELS, Picture, PictureStore
 from model.demo.questions import KINDS, SHARES, ask, converse
 from model.demo.scenes import HELD_OUT_PAIRS
@@ -50,6 +50,7 @@ class _Notes:
     mentions: list[tuple[int, int]] = field(default_factory=list)
     mentioned: list[np.ndarray] = field(default_factory=list)
     mention_labels: list[tuple[int, ...]] = field(default_factory=list)
+    mention_parts: list[int] = field(default_factory=list)
     references: list[tuple[int, int]] = field(default_factory=list)
     referred: list[np.ndarray] = field(default_factory=list)
     reference_labels: list[tuple[int, ...]] = field(default_factory=list)
@@ -129,6 +130,7 @@ class Packer:
             mentions=places(notes.mentions),
             mentioned=shown(notes.mentioned),
             mention_labels=torch.tensor(notes.mention_labels).view(-1, len(LABELS)),
+            mention_parts=torch.tensor(notes.mention_parts, dtype=torch.long),
             references=places(notes.references),
             referred=shown(notes.referred, MOST_PICTURES),
             reference_labels=torch.tensor(notes.reference_labels).view(-1, len(LABELS)),
@@ -257,8 +259,10 @@ class Packer:
         for pointers, places, boxes, labels in kinds:
             for pointer in pointers:
                 token = at + begin + next(i for i, end in enumerate(question_ends) if end >= pointer.end)
-                box = (self._box if places is notes.mentions else self._by_picture)(row, pointer, prefix)
+                names = places is notes.mentions
+                box = (self._box if names else self._by_picture)(row, pointer, prefix)
                 if box.any():
+                    notes.mention_parts += [part(turn, pointer)] if names else []
                     places.append((number, token))
                     boxes.append(box)
                     labels.append(meant(contents, turn, pointer))

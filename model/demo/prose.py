@@ -99,7 +99,8 @@ Beside the answers' cross-entropy the training used terms that inference knows n
 plain Llama 4, nothing added:
 
 - throw-away heads that read what is on its way through the model: what lies in a cell and which picture a
-  patch belongs to, from the picture tokens; which thing has just been named, from a question's words;
+  patch belongs to, from the picture tokens; which thing has just been named, from a question's words, and
+  ({parting}) whether it is asked about or compared with: "is X left of Y?" may begin with either;
 - **attention terms** ({grounding} on answers, {mention} on questions): in the last position-free layer, with
   the heads averaged, look at the asked thing while the answer is predicted, and at every counted thing alike
   while a number is; half of the heads of the first position-free layer look at the thing that a question's

@@ -36,8 +36,8 @@ SHARES = {
 }  # fmt: skip
 # how many times as often a language is drawn, and a kind in it: English is the one most people try, and a
 # relation is harder to say where the subject may come first or second (Tagalog) or has no article
-_OFTEN = {"en": 2.0}
-_HARDER = {"en": {"describe": 1.4, "odd": 1.3}, "tl": {"relation": 3.0}, "th": {"relation": 1.6},
+_OFTEN = {"en": 2.0, "ar": 1.4}
+_HARDER = {"en": {"describe": 1.4, "odd": 1.3}, "tl": {"relation": 4.0}, "th": {"relation": 1.6},
            "vi": {"relation": 1.4}, "pt": {"relation": 1.4}, "ar": {"describe": 1.4}}  # fmt: skip
 _FOLLOWED = ("colour", "shape", "size", "count", "position", "digit", "describe", "exist")
 _ELSEWHERE = ("colour", "shape", "size", "count", "position", "exist", "digit", "describe")

@@ -4,11 +4,12 @@ Three stages on two CPU cores:
   see   the vision tower alone learns to name what lies in each cell (`see`);
   ask   the language part learns to answer, on picture vectors computed once;
   join  both together, with the rate falling to nothing.
-The network is `model/llama4.py` itself, in bfloat16 with float32 master weights. Every step's data is a
-function of the seed and the step's number; another process prepares them. A checkpoint is written every two
-minutes; the same command continues from it. With --start-from a saved model's weights are the beginning
-instead of random ones. On a machine that others use too, GOMP_SPINCOUNT=20000 in the environment keeps the
-two threads from waiting for each other at full speed.
+The network is `model/llama4.py` itself, with float32 master weights; it computes in bfloat16, or in float32
+where a CPU multiplies that faster (--number-type). Every step's data is a function of the seed and the step's
+number; another process prepares them. A checkpoint is written every two minutes; the same command continues
+from it. With --start-from a saved model is the beginning instead of random weights, and its vocabulary stays.
+On a machine that others use too, GOMP_SPINCOUNT=20000 in the environment keeps the two threads from waiting
+for each other at full speed.
 """
 
 from __future__ import annotations
@@ -30,10 +31,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from model.checkpoint import save
+from model.checkpoint import load, save
 from model.demo.batch import Batch
 from model.demo.batched import plain_attention
-from model.demo.carry import begin_from
 from model.demo.corpus import texts
 from model.demo.imagined import Shades
 from model.demo.losses import Answered, Heads, answer_losses
@@ -47,7 +47,7 @@ from model.demo.shape import IMAGES, build_processor
 from model.llama4 import Llama4
 
 WEIGHTS = Path(__file__).parent / "weights"
-_TERMS = {name: (name,) for name in ("balance", "quiet", "imagined")}
+_TERMS = {name: (name,) for name in ("balance", "quiet", "imagined", "parting")}
 _TERMS["grounding"] = ("grounding", "tiles_grounding", "mention")
 _LOOK = 32  # tiles that the tower looks at together
 _READ = 1000  # pictures that tell how the tower writes colours
@@ -70,12 +70,14 @@ class Recipe:
     tiles_grounding: float = 0.1  # weight of the attention term on answers within tiles of cut pictures
     mention: float = 0.2  # weight of the attention terms on questions
     naming: float = 0.2  # weight of reading the things that questions speak of, falling to nothing
+    parting: float = 0.3  # weight of telling who is asked about from who is compared with
     balance: float = 1.0  # weight of the terms that spread the experts' load (parts: `losses`)
     quiet: float = 2.0  # weight of the term that keeps feed-forward parts from writing over patches
     imagined: float = 0.5  # share of rows in which things get colours that no picture shows them in
     tongues: float = 0.03  # weight of the reward for experts that tell languages apart
     highest_rate: float = 1.0  # factor on both rates
     weight_decay: float = 0.02  # of the matrices; for rules, not memories (Power et al. 2022, 2201.02177)
+    number_type: str = "bfloat16"  # of weights and arithmetic; "float32" where the CPU multiplies that faster
     start_from: str | None = None  # a folder with a trained model
 
 
@@ -84,14 +86,18 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, run: Path, workers: int = 2, device: torch.device | str = "cpu"):
         self.recipe = recipe
-        self.processor = build_processor()
         torch.manual_seed(recipe.seed)
-        self.llama = Llama4(self.processor.config).bfloat16().to(device)
-        width = self.processor.config.text.hidden_size
-        self.heads = Heads.of_width(width).to(device, torch.bfloat16)
-        self.store = draw_store(recipe.pictures, recipe.seed, IMAGES, workers)
+        number_type = getattr(torch, recipe.number_type)
         if recipe.start_from:
-            begin_from(self.llama, self.processor.tokenizer, recipe.start_from)
+            # with its vocabulary, though new phrasings would give another
+            self.llama, self.processor = load(recipe.start_from, dtype=number_type, device=device)
+            self.llama.requires_grad_(True)
+        else:
+            self.processor = build_processor()
+            self.llama = Llama4(self.processor.config).to(device, number_type)
+        width = self.processor.config.text.hidden_size
+        self.heads = Heads.of_width(width).to(device, number_type)
+        self.store = draw_store(recipe.pictures, recipe.seed, IMAGES, workers)
         seen = run / "see.safetensors"
         learn_to_see(self.llama, self.heads.cell, self.store, recipe.see, recipe.seed, seen)
         named = [*self.llama.named_parameters()]
@@ -130,6 +136,7 @@ class Trainer:
         loss = loss + self.recipe.mention * (went.mention + went.reference)
         loss = loss + self.recipe.tiles_grounding * went.tiles + self.recipe.quiet * went.loudness
         loss = loss + (1 - done) * (0.5 * went.placing + 0.3 * naming + self.recipe.naming * went.naming)
+        loss = loss + self.recipe.parting * went.parting
         loss.backward()
         rate = self._rate(done)
         slow = self.recipe.vision_scale
@@ -151,6 +158,7 @@ class Trainer:
             "named": float(went.mention.detach()),
             "refer": float(went.reference.detach()),
             "know": float(went.naming.detach()),
+            "part": float(went.parting.detach()),
             "tally": float(went.counting.detach()),
             "place": float(went.placing.detach()),
             "loud": float(went.loudness.detach()),
@@ -164,14 +172,16 @@ class Trainer:
         return shown
 
     def _pixels(self, tiles: Tensor) -> Tensor:
-        return self.store.pixels(tiles, torch.bfloat16).to(self.llama.device)
+        return self.store.pixels(tiles, self.llama.dtype).to(self.llama.device)
 
     @torch.no_grad()
     def _looked_at(self, tiles: Tensor) -> Tensor:
         """The vectors of some tiles, computed once: the tower stands still while they are used."""
         if self.features is None:
             width = self.processor.config.text.hidden_size
-            self.features = torch.full((*self.store.labels.shape[:2], width), torch.nan, dtype=torch.bfloat16)
+            self.features = torch.full(
+                (*self.store.labels.shape[:2], width), torch.nan, dtype=self.llama.dtype
+            )
         new = tiles[self.features[tiles, 0, 0].isnan()].unique()
         with plain_attention(self.llama):
             # always as many at once: every new shape costs the matrix library a compilation
@@ -256,7 +266,7 @@ def train(
                 saved = time.monotonic()
     trainer.save_checkpoint(checkpoint)
     if out is not None:
-        save(trainer.llama, trainer.processor, out)
+        save(trainer.llama, trainer.processor, out, torch.bfloat16)
     return trainer
 
 
@@ -274,7 +284,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--out", type=Path, default=WEIGHTS, help="where the finished model goes (%(default)s)"
     )
-    parser.add_argument("--start-from", help="folder of a trained model whose weights are the beginning")
+    parser.add_argument(
+        "--number-type",
+        choices=("bfloat16", "float32"),
+        default=Recipe.number_type,
+        help="of the arithmetic (default %(default)s)",
+    )
+    parser.add_argument("--start-from", help="folder of a trained model that is the beginning")
     parser.add_argument(
         "--see-steps", type=int, default=SeeRecipe.steps, help="of the first stage (default %(default)s)"
     )
@@ -295,6 +311,7 @@ def main(arguments: list[str] | None = None) -> None:
         pictures=chosen.pictures,
         see=SeeRecipe(chosen.see_steps),
         highest_rate=chosen.rate,
+        number_type=chosen.number_type,
         start_from=chosen.start_from,
         **dict.fromkeys(_TERMS.get(chosen.without, ()), 0.0),
     )

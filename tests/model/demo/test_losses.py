@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from model.demo.batch import NO_LOSS
-from model.demo.losses import SHORT_ANSWER, CellHead, Heads, answer_losses, shared_information
+from model.demo.losses import SHORT_ANSWER, CellHead, Heads, PartHead, answer_losses, shared_information
 from model.demo.packing import Packer
 from model.demo.pictures import LABELS, NOTHING, UNCLEAR, draw_store
 from model.demo.shape import IMAGES
@@ -63,6 +63,20 @@ def test_a_head_that_knows_every_cell_has_hardly_any_loss_and_all_right():
     features[0, 3, 1:4] = torch.tensor([20.0, -20.0, -20.0])
     loss, right = head.loss(features, labels)
     assert float(loss.detach()) > 5 and right["shape"] == 0.5 and right["colour"] == 1.0
+
+
+def test_who_is_asked_about_is_read_at_the_names_alone():
+    head = PartHead(8)
+    residual = torch.zeros(2, 4, 8)
+    residual[0, 1, 0], residual[1, 2, 1] = 1.0, 1.0
+    words, parts = torch.tensor([[0, 1], [1, 2], [1, 3]]), torch.tensor([0, 1, -1])
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.zero_()
+        assert float(head.loss(residual, words, parts)) == pytest.approx(math.log(2))
+        head.weight[0, 0] = head.weight[1, 1] = 20.0
+        assert float(head.loss(residual, words, parts)) < 1e-3
+        assert float(head.loss(residual, words, torch.full((3,), -1))) == 0
 
 
 def packed(processor, pictures, slots, rows):
@@ -123,7 +137,9 @@ def sees(batch) -> torch.Tensor:
 def test_every_part_of_the_model_learns_from_it(went):
     llama, _, _, answered = went
     total = answered.answer + answered.balance + answered.grounding + answered.mention + answered.counting
-    (total + answered.reference + answered.tongues + answered.placing + answered.naming).backward()
+    (
+        total + answered.reference + answered.tongues + answered.placing + answered.naming + answered.parting
+    ).backward()
     still = [
         name for name, p in llama.named_parameters()
         if p.grad is None and not name.startswith(("vision.", "projector."))

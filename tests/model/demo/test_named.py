@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from model.demo.drawing import COLOURS
-from model.demo.named import meant
+from model.demo.meanings import fits
+from model.demo.named import meant, part
 from model.demo.outlines import SHAPES
 from model.demo.pictures import LABELS
 from model.demo.questions import ask
@@ -52,3 +53,16 @@ def test_the_odd_one_out_is_known_by_shape_and_colour_alone(asked):
             labels = meant(scenes, turn, turn.references[0])
             thing = scenes[turn.meaning.image].things[0]
             assert (*SHAPES, "digit")[labels[0]] == thing.shape and set(labels[2:]) == {-1}
+
+
+def test_who_is_asked_about_is_told_from_who_is_compared_with_and_nobody_else_is(asked):
+    for turn, scenes in asked:
+        parts = {part(turn, pointer): pointer.things for pointer in turn.mentions}
+        if turn.kind != "relation":
+            assert set(parts) <= {-1}
+            continue
+        assert len(turn.mentions) == 2 and set(parts) == {0, 1}
+        for number, name in enumerate((turn.meaning.asked, turn.meaning.other)):
+            # in its own picture a name means one thing
+            (index,) = (index for image, index in parts[number] if image == turn.meaning.image)
+            assert fits(scenes[turn.meaning.image].things[index], name)

@@ -133,6 +133,17 @@ def test_words_about_things_and_questions_that_name_them_point_at_patches(proces
 
     assert batch.mention_labels.shape == (len(batch.mentions), len(LABELS))
     assert (batch.mention_labels[:, 0] >= 0).any() and (batch.mention_labels[:, 0] < 0).any()
+    assert batch.mention_parts.shape == batch.mentions.shape[:1] and set(batch.mention_parts.tolist()) == {
+        -1,
+        0,
+        1,
+    }
+    compared = batch.mentions[batch.mention_parts >= 0]
+    asked_in = {
+        int(batch.question[row][batch.branch[row] == batch.branch[row, token]].max())
+        for row, token in compared
+    }
+    assert {KINDS[batch.kinds[question]] for question in asked_in} >= {"relation"}
 
 
 def test_where_only_the_whole_picture_tells_the_look_at_its_tiles_is_kept_apart(batch):

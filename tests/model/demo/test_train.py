@@ -84,6 +84,22 @@ def test_a_training_can_begin_with_a_saved_model(whole, tmp_path):
     assert all(torch.equal(value, saved[name]) for name, value in begun.llama.state_dict().items())
 
 
+def test_it_keeps_that_models_vocabulary_and_may_compute_in_another_number_type(whole, tmp_path, monkeypatch):
+    _, folder = whole
+    monkeypatch.delattr("model.demo.train.build_processor")
+    recipe = dataclasses.replace(
+        TINY, start_from=str(folder / "weights"), steps=1, see=SeeRecipe(steps=0), number_type="float32"
+    )
+    begun = train(recipe, tmp_path / "run", tmp_path / "weights", workers=0)
+    assert begun.llama.dtype == begun.optimizer.parameters["head.part.weight"].dtype == torch.float32
+    before, after = (
+        (each / "tokenizer.json").read_bytes() for each in (folder / "weights", tmp_path / "weights")
+    )
+    assert before == after
+    stored = (tmp_path / "weights" / "model.safetensors").stat().st_size
+    assert stored == pytest.approx((folder / "weights" / "model.safetensors").stat().st_size, rel=0.01)
+
+
 def test_a_few_steps_on_one_batch_lower_its_loss(whole):
     trainer, _ = whole
     (batch,) = batches(trainer.prepared, 0, 1, workers=0)
