@@ -12,11 +12,19 @@ from apps.versions import OURS, installed
 from kernels.backend import BackendUnavailable, pick
 from workbench.devices import GIB
 
+# with USEFUL all that pyproject.toml asks for; written here, because a source that is run in place has no
+# metadata to read it from
 NEEDED = (
-    "torch", "safetensors", "tokenizers", "numpy", "pillow", "ipywidgets", "anywidget", "gradio",
-    "jupyterlab", "fastapi", "uvicorn", "httpx", "prometheus-client", "matplotlib",
+    "torch", "safetensors", "tokenizers", "numpy", "pillow", "tqdm", "ipywidgets", "anywidget", "gradio",
+    "matplotlib", "jupyterlab", "shtab", "fastapi", "uvicorn", "pydantic", "httpx", "brotli",
+    "prometheus-client", "llguidance",
 )  # fmt: skip
-USEFUL = {"triton": "without it a card computes with PyTorch's own kernels", "transformers": "for the tests"}
+USEFUL = {
+    "triton": "without it a card computes with PyTorch's own kernels",
+    "uvloop": "without it the server sends fewer tokens a second",
+    "httptools": "without it the server sends fewer tokens a second",
+    "transformers": "for the tests",
+}
 
 
 def examine(needed: Sequence[str] = NEEDED) -> dict:

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from apps.keys import header_key
+
 if TYPE_CHECKING:
     from workbench.guards import Policy
 
@@ -71,6 +73,7 @@ def policy_of(options: argparse.Namespace) -> Policy | None:
         guard = Rules.built_in()
     elif options.guard.startswith(("http://", "https://")):
         key, form = os.environ.get(KEY), options.guard_form
+        key = header_key(key, KEY) if key else None
         guard = RemoteGuard(options.guard, options.guard_model, form, key, options.guard_seconds)
     elif options.guard.endswith(".toml"):
         guard = Rules.from_file(Path(options.guard))

@@ -12,6 +12,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import torch
 import uvicorn
 from fastapi import Depends, FastAPI, Request
 from fastapi.security import HTTPBearer
@@ -31,6 +32,7 @@ from apps.serving.preparing import chat_jobs, check_model, completion_jobs
 from apps.serving.service import Service
 from apps.serving.settings import Settings
 from apps.versions import OURS, installed
+from workbench.sentences import out_of_memory
 
 ABOUT = (
     "Llama 4 behind OpenAI's API: answers to conversations with pictures, whole or streamed. Beyond that "
@@ -152,6 +154,29 @@ def _state(app: FastAPI, service: Service) -> None:
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
+def _loaded(options: argparse.Namespace) -> wb.Session:
+    """The model.
+
+    Raises:
+        ValueError: it or the device is not usable, or it does not fit. OSError: a file is missing.
+    """
+    try:
+        torch.empty(0, device=options.device)
+    # PyTorch's: no such device, and a build for another
+    except (RuntimeError, AssertionError) as error:
+        said = str(error).partition("\n")[0]
+        raise ValueError(
+            f"--device is {options.device!r}; expected one that is here, such as cpu: {said}"
+        ) from None
+    try:
+        return wb.load(options.model, options.device, quantize=options.quantize)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        said = f"{options.model} does not fit in memory; `workbench plan {options.model}` says what it needs"
+        raise ValueError(f"{said}, and --quantize holds it in less") from None
+
+
 def serve(options: argparse.Namespace) -> None:
     """Load the model and answer until a signal ends it.
 
@@ -162,7 +187,7 @@ def serve(options: argparse.Namespace) -> None:
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     # bound before the model is loaded: a taken port is told at once
     with socket.create_server((options.host, options.port), family=family, backlog=2048) as door:
-        session = wb.load(options.model, options.device, quantize=options.quantize)
+        session = _loaded(options)
         app = build(session, settings)
         host, port = door.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host

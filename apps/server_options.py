@@ -12,13 +12,20 @@ from apps.serving.settings import Settings
 LIMITS = {
     "max_body": "bytes of a request",
     "max_images": "pictures of a request",
-    "max_pixels": "pixels of one picture",
+    "max_pixels": "pixels of one picture; in a traced request, of all together",
     "max_prompt": "tokens of a prompt (as many as the model takes)",
     "max_answer": "tokens of an answer (as many as the model takes)",
     "max_batch": "answers given at a time",
     "max_waiting": "requests that may wait",
     "max_traces": "traces that are kept",
 }
+
+
+def port(text: str) -> int:
+    """A number of a port, as argparse reads it."""
+    if not 0 <= (number := int(text)) < 2**16:
+        raise argparse.ArgumentTypeError(f"{text} is no port; expected 0 to 65535")
+    return number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", help="cuda, cpu ...; by default the first card if there is one")
     add("--quantize", choices=("fp8", "int4"), help="hold the experts of a plain checkpoint in less")
     add("--host", default="127.0.0.1", help="0.0.0.0 opens it to the network (%(default)s)")
-    add("--port", type=int, default=8000, help="0 takes any free one (%(default)s)")
+    add("--port", type=port, default=8000, help="0 takes any free one (%(default)s)")
     add(
         "--api-key",
         action="append",

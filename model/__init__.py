@@ -4,7 +4,7 @@ from model.batch import Batch
 from model.cache import KVCache
 from model.checkpoint import WeightsError, load, save
 from model.config import ConfigError, Llama4Config, TextConfig, VisionConfig
-from model.generate import Step, generate, generate_batch
+from model.generate import LogitsError, Step, generate, generate_batch
 from model.hooks import HookPoint, UnknownHookError, recorded, replaced
 from model.llama4 import Llama4
 from model.processor import Inputs, Processor, Spans
@@ -19,6 +19,7 @@ __all__ = [
     "KVCache",
     "Llama4",
     "Llama4Config",
+    "LogitsError",
     "Processor",
     "SamplingParams",
     "Spans",

@@ -7,13 +7,14 @@ all but equally likely, that may decide between them. A row that is alone is com
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from model.cache import KVCache
-from model.generate import Row, Step, advance
+from model.generate import LogitsError, Row, Step, advance
 from model.llama4 import Llama4
 from model.processor import Inputs, Processor
 from model.sampling import Constraint, SamplingParams
@@ -54,6 +55,7 @@ class Batch:
 
         Raises:
             ValueError: the prompt leaves no room in the model's context.
+            LogitsError: the model gave logits that are not numbers.
         """
         context, prompt = self.llama.config.text.max_position_embeddings, inputs.token_ids
         if len(prompt) >= context:
@@ -87,7 +89,11 @@ class Batch:
 
     @torch.inference_mode()
     def step(self) -> list[tuple[Row, Step]]:
-        """One more token of every answer; those that end with it have left."""
+        """One more token of every answer; those that end with it have left.
+
+        Raises:
+            LogitsError: as for `join`; no answer of this batch can go on.
+        """
         if not self.rows:
             return []
         if self._cache is None:
@@ -115,6 +121,8 @@ def scored(llama: Llama4, hidden: Tensor, token_ids: Tensor, most: int) -> list[
         following = token_ids[0, start + 1 : start + 1 + SCORED_AT_A_TIME]
         logprobs = torch.log_softmax(llama.unembed(states)[0, : len(following)].float(), -1)
         chosen = logprobs.gather(1, following[:, None])[:, 0].tolist()
+        if any(map(math.isnan, chosen)):
+            raise LogitsError
         top = torch.topk(logprobs, min(most, logprobs.shape[1]))
         told = zip(following.tolist(), chosen, top.indices.tolist(), top.values.tolist(), strict=True)
         steps += [Step(token, "", logprob, tuple(ids), tuple(them)) for token, logprob, ids, them in told]

@@ -214,7 +214,8 @@ def _call(call: Any, where: str) -> str:
         # OpenAI's way: JSON already
         try:
             json.loads(arguments)
-        except json.JSONDecodeError as error:
+        # ValueError: a number of thousands of digits, too
+        except (ValueError, RecursionError) as error:
             raise ChatError(
                 f"{where} calls {function['name']!r} with arguments that are not JSON: {error}"
             ) from None

@@ -60,6 +60,7 @@ def load(
 
     Raises:
         ConfigError, TokenizerError, WeightsError: each names the file, key or value that does not fit.
+            Also for `quantize` of a model without experts, where it would do nothing.
         ValueError: `quantize` is none of these.
     """
     folder = DEMO_WEIGHTS if str(path) == "demo" else Path(path).expanduser()
@@ -122,7 +123,7 @@ def weight_files(folder: Path) -> list[Path]:
 def _shards(folder: Path) -> list[Path]:
     try:
         names = set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise WeightsError(f"{folder / INDEX} is not a safetensors index: {error!r}") from None
     if not names:
         raise WeightsError(f"{folder / INDEX} names no file")
@@ -149,6 +150,10 @@ def read_weights(
     by_key, forms = pieces(llama, stored_format(llama.config.quantization))
     if quantize is not None:
         forms = recipe(quantize, llama)
+        if not forms:
+            raise WeightsError(
+                f"quantize={quantize!r} is about experts, and {folder} has none; load it without"
+            )
     total = check_headers(files, by_key)
     try:
         make_room(llama, forms, device)

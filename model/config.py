@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from model.config_keys import TOP_LEVEL, ConfigError, build, check, expect, refuse_unknown, take
+from model.config_keys import TOP_LEVEL, ConfigError, Small, Width, build, check, expect, refuse_unknown, take
 
 
 @dataclass(frozen=True)
@@ -48,18 +48,18 @@ class RopeScaling:
 class TextConfig:
     """The text decoder; an expert is `intermediate_size` wide, a dense layer `intermediate_size_mlp`."""
 
-    vocab_size: int = 202048
-    hidden_size: int = 5120
-    intermediate_size: int = 8192
-    intermediate_size_mlp: int = 16384
-    num_hidden_layers: int = 48
-    num_attention_heads: int = 40
-    num_key_value_heads: int = 8
-    head_dim: int = 128
+    vocab_size: Width = 202048
+    hidden_size: Width = 5120
+    intermediate_size: Width = 8192
+    intermediate_size_mlp: Width = 16384
+    num_hidden_layers: Small = 48
+    num_attention_heads: Width = 40
+    num_key_value_heads: Width = 8
+    head_dim: Width = 128
     max_position_embeddings: int = 131072
     rms_norm_eps: float = 1e-5
-    num_local_experts: int = 16
-    num_experts_per_tok: int = 1
+    num_local_experts: Small = 16
+    num_experts_per_tok: Small = 1
     moe_layers: tuple[int, ...] = ()
     rope_layers: tuple[bool, ...] = ()
     rope_theta: float = 500000.0
@@ -110,7 +110,7 @@ class TextConfig:
         """Read `text_config`, in any of the spellings named at the top of this file."""
         values = dict(values)
         expect(values.pop("hidden_act", "silu"), "silu", "hidden_act")
-        layers = check(values.get("num_hidden_layers", cls.num_hidden_layers), "int", "num_hidden_layers")
+        layers = check(values.get("num_hidden_layers", cls.num_hidden_layers), "Small", "num_hidden_layers")
         theta, rope = _rope(values, cls.rope_theta)
         # 1 marks a layer WITH rotary positions, whatever the key's name says; [] and absent mean every fourth
         # without
@@ -123,7 +123,7 @@ class TextConfig:
         moe = take(values, "moe_layers", "list", range(step - 1, layers, step))
         eos = take(values, "eos_token_id", "ids", [])
         heads, width = (
-            check(values.get(name, getattr(cls, name)), "int", name)
+            check(values.get(name, getattr(cls, name)), "Width", name)
             for name in ("num_attention_heads", "hidden_size")
         )
         if values.get("num_key_value_heads", 0) is None:
@@ -155,20 +155,19 @@ class TextConfig:
 class VisionConfig:
     """The vision tower, its pixel shuffle and the projector."""
 
-    hidden_size: int = 768
-    num_hidden_layers: int = 34
-    num_attention_heads: int = 16
-    intermediate_size: int = 5632
-    image_size: int = 448
-    patch_size: int = 14
-    num_channels: int = 3
+    hidden_size: Width = 768
+    num_hidden_layers: Small = 34
+    num_attention_heads: Width = 16
+    intermediate_size: Width = 5632
+    image_size: Width = 448
+    patch_size: Small = 14
+    num_channels: Small = 3
     norm_eps: float = 1e-5
     rope_theta: float = 10000.0
     pixel_shuffle_ratio: float = 0.5
-    projector_input_dim: int = 4096
-    projector_output_dim: int = 4096
-    vision_output_dim: int = 7680
-    multi_modal_projector_bias: bool = False
+    projector_input_dim: Width = 4096
+    projector_output_dim: Width = 4096
+    vision_output_dim: Width = 7680
 
     def __post_init__(self) -> None:
         if self.pixel_shuffle_ratio <= 0 or not (1 / self.pixel_shuffle_ratio).is_integer():
@@ -227,6 +226,7 @@ class VisionConfig:
         """Read `vision_config`."""
         values = dict(values)
         expect(values.pop("hidden_act", "gelu"), "gelu", "vision hidden_act")
+        expect(values.pop("multi_modal_projector_bias", False), False, "multi_modal_projector_bias")
         theta, rope = _rope(values, cls.rope_theta)
         expect(RopeScaling.from_dict(rope), None, "vision rope_scaling")
         return build(cls, values, rope_theta=theta)
@@ -258,7 +258,7 @@ class Llama4Config:
             )
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path} is not valid JSON: {error}") from None
         if not isinstance(values, dict):
             raise ConfigError(f"{path} holds a {type(values).__name__}, not an object")

@@ -12,6 +12,10 @@ from typing import Any, TypeVar
 
 Config = TypeVar("Config")
 
+# annotations of whole numbers that are bounded, so that a damaged file asks for no list or tensor without end
+Small = int  # of layers, of experts: lists have an entry for each
+Width = int  # of a matrix: tensors of four such widths can still be counted in 64 bits
+
 
 class ConfigError(ValueError):
     """A `config.json` that does not describe a Llama 4 that this code can run."""
@@ -57,7 +61,7 @@ def check(value: Any, kind: str, name: str) -> Any:
     """The value, if it is of this kind (see _KINDS); else ConfigError that names its key."""
     fits, expected = _KINDS[kind]
     if not fits(value):
-        raise ConfigError(f"{name} is {value!r}; expected {expected}")
+        raise ConfigError(f"{name} is {value!r:.200}; expected {expected}")
     return value
 
 
@@ -81,21 +85,31 @@ def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_number(value: object) -> bool:
-    return (_is_int(value) or isinstance(value, float)) and math.isfinite(value)
+def _whole(least: int, most: int) -> Callable[[Any], bool]:
+    return lambda value: _is_int(value) and least <= value <= most
 
+
+def _is_number(value: object) -> bool:
+    # a whole number may be beyond every float, and `isfinite` would raise
+    return math.isfinite(value) if isinstance(value, float) else _is_int(value) and abs(value) < 2**63
+
+
+_LARGEST = 2**31 - 1  # token ids and positions are told to others in 32 bits
+_is_id = _whole(0, _LARGEST)
 
 # the dataclasses' annotations, and what only derived fields are made from
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "int": (lambda v: _is_int(v) and v > 0, "a whole number from 1 up"),
-    "int | None": (lambda v: v is None or (_is_int(v) and v >= 0), "a token id or null"),
+    "int": (_whole(1, _LARGEST), f"a whole number from 1 to {_LARGEST}"),
+    "Small": (_whole(1, 1024), "a whole number from 1 to 1024"),
+    "Width": (_whole(1, 2**20), f"a whole number from 1 to {2**20}"),
+    "int | None": (lambda v: v is None or _is_id(v), "a token id or null"),
     "float": (lambda v: _is_number(v) and v >= 0, "a number from 0 up"),
     "positive": (lambda v: _is_number(v) and v > 0, "a number above 0"),
     "bool": (lambda v: isinstance(v, bool), "true or false"),
     "switch": (lambda v: isinstance(v, int), "true, false or a whole number"),
     "str": (lambda v: isinstance(v, str), "a text"),
     "object": (lambda v: isinstance(v, dict), "an object"),
-    "index": (lambda v: _is_int(v) and v >= 0, "a whole number from 0 up"),
+    "index": (_is_id, "a token id"),
     "list": (lambda v: isinstance(v, list) and all(map(_is_int, v)), "a list of whole numbers"),
-    "ids": (lambda v: all(map(_is_int, v if isinstance(v, list) else [v])), "a token id or a list of them"),
+    "ids": (lambda v: all(map(_is_id, v if isinstance(v, list) else [v])), "a token id or a list of them"),
 }

@@ -6,6 +6,7 @@ generates what it would generate alone.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,17 @@ from model.llama4 import Llama4
 from model.processor import Inputs, Processor
 from model.sampling import Constraint, Drawer, SamplingParams, draw
 from model.tokenizer import Tokenizer
+
+
+class LogitsError(ValueError):
+    """Logits that are NaN, from which every token would be as good as any other."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the model's logits are not numbers (NaN): its weights are damaged, an edit made them so, or its "
+            "activations outgrew their number format; check the checkpoint, or load it with "
+            "dtype=torch.bfloat16 or torch.float32"
+        )
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,14 @@ class Row:
         self.done = False
 
     def take(self, ids: list[int], logprobs: list[float]) -> Step:
-        """Go on with the first of `ids`; the others are the likeliest, all with their log-probabilities."""
+        """Go on with the first of `ids`; the others are the likeliest, all with their log-probabilities.
+
+        Raises:
+            LogitsError: they are not numbers.
+        """
+        # a single logit that is NaN, or infinite, makes NaN of the sum that every probability is a share of
+        if math.isnan(logprobs[0]):
+            raise LogitsError
         token = self.last = ids[0]
         self.drawer.take(token)
         self.left -= 1
@@ -116,6 +135,9 @@ def advance(rows: Sequence[Row], logits: Tensor) -> list[Step]:
     """One more token of every row, drawn from `logits` [rows, vocabulary] float32.
 
     For all at once: of a small model, a call of PyTorch takes as long for a row as for all of them.
+
+    Raises:
+        LogitsError: those of a row are not numbers; other rows may have gone on.
     """
     tokens = draw(logits, [row.drawer for row in rows])[:, None]
     logprobs = torch.log_softmax(logits, -1)
@@ -149,6 +171,7 @@ def generate(
 
     Raises:
         ValueError: the prompt leaves no room in the model's context.
+        LogitsError: the model gave logits that are not numbers.
     """
     for steps in generate_batch(llama, processor, [inputs], params, cancel, cache, [constraint]):
         yield steps[0]

@@ -23,12 +23,19 @@ from model.picture_files import ImageError, open_image
 
 __all__ = ["ImageError", "ImageSettings", "TiledImage", "best_canvas", "open_image", "tile_image"]
 
+MOST_TILES = 1024  # of one picture; the published models take 16
+LARGEST = 1e6  # of means and standard deviations, which also need an inverse; bfloat16 has room for it
+
 # C channels, Y and X pixel rows and columns, S side of a tile
 
 
 @dataclass(frozen=True)
 class ImageSettings:
-    """How pictures are cut; the names in a checkpoint's file are `size`, `max_patches` and the last three."""
+    """How pictures are cut; the names in a checkpoint's file are `size`, `max_patches` and the last three.
+
+    Raises:
+        ImageError: a value that no picture can be cut or normalised by.
+    """
 
     tile_size: int = 336
     max_tiles: int = 16
@@ -37,10 +44,24 @@ class ImageSettings:
     image_std: tuple[float, float, float] = (0.5, 0.5, 0.5)
 
     def __post_init__(self) -> None:
-        if self.tile_size < 1 or self.max_tiles < 1:
+        if type(self.tile_size) is not int or self.tile_size < 1:
+            raise ImageError(f"tile_size is {self.tile_size!r}; expected a whole number of pixels from 1 up")
+        if type(self.max_tiles) is not int or not 1 <= self.max_tiles <= MOST_TILES:
             raise ImageError(
-                f"tile_size and max_tiles are 1 or more, got {self.tile_size} and {self.max_tiles}"
+                f"max_tiles is {self.max_tiles!r}; expected a whole number from 1 to {MOST_TILES}"
             )
+        if not isinstance(self.resize_to_max_canvas, bool):
+            raise ImageError(f"resize_to_max_canvas is {self.resize_to_max_canvas!r}; expected true or false")
+        for name, least in (("image_mean", -LARGEST), ("image_std", 1 / LARGEST)):
+            values = getattr(self, name)
+            if (
+                not isinstance(values, tuple)
+                or len(values) != 3
+                or not all(isinstance(value, int | float) and least <= value <= LARGEST for value in values)
+            ):
+                raise ImageError(
+                    f"{name} is {values!r}; expected three numbers from {least:g} to {LARGEST:g}"
+                )
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> ImageSettings:
@@ -49,23 +70,28 @@ class ImageSettings:
         Neither file: the published models' settings.
 
         Raises:
-            ImageError: the file asks for something that Llama 4's processor does not do.
+            ImageError: the file is damaged, or asks for something that Llama 4's processor does not do.
         """
         for name in ("processor_config.json", "preprocessor_config.json"):
             file = Path(folder) / name
-            values = _read_json(file) if file.is_file() else {}
+            values = _read_object(file) if file.is_file() else {}
             values = values.get("image_processor", values if name.startswith("pre") else None)
             if values:
-                return cls._from_dict(values, file)
+                values = _object(values, file)
+                try:
+                    return cls._from_dict(values)
+                except ImageError as error:
+                    raise ImageError(f"{file}: {error}") from None
         return cls()
 
     @classmethod
-    def _from_dict(cls, values: dict, file: Path) -> ImageSettings:
+    def _from_dict(cls, values: dict) -> ImageSettings:
+        # null is the default, as in the reference
+        values = {key: value for key, value in values.items() if value is not None}
         size = values.get("size", {"height": cls.tile_size, "width": cls.tile_size})
-        if not isinstance(size, dict) or size.keys() != {"height", "width"} or len(set(size.values())) > 1:
-            raise ImageError(
-                f"{file}: tiles are square, expected the same height and width, got the size {size}"
-            )
+        has_sides = isinstance(size, dict) and size.keys() == {"height", "width"}
+        if not has_sides or size["height"] != size["width"]:
+            raise ImageError(f"tiles are square, expected the same height and width, got the size {size}")
         fixed = {
             "do_resize": True,
             "do_rescale": True,
@@ -74,16 +100,17 @@ class ImageSettings:
             "resample": 2,
         }
         for key, expected in fixed.items():
-            if values.get(key, expected) not in (expected, None):
-                raise ImageError(f"{file}: {key} is {values[key]!r}; only {expected!r} is supported")
-        if not math.isclose(values.get("rescale_factor", 1 / 255), 1 / 255):
-            raise ImageError(f"{file}: rescale_factor is {values['rescale_factor']}; only 1/255 is supported")
+            if values.get(key, expected) != expected:
+                raise ImageError(f"{key} is {values[key]!r}; only {expected!r} is supported")
+        rescale = values.get("rescale_factor", 1 / 255)
+        if not isinstance(rescale, float) or not math.isclose(rescale, 1 / 255):
+            raise ImageError(f"rescale_factor is {rescale!r}; only 1/255 is supported")
         return cls(
             tile_size=size["height"],
             max_tiles=values.get("max_patches", cls.max_tiles),
             resize_to_max_canvas=values.get("resize_to_max_canvas", cls.resize_to_max_canvas),
-            image_mean=tuple(values.get("image_mean", cls.image_mean)),
-            image_std=tuple(values.get("image_std", cls.image_std)),
+            image_mean=_as_tuple(values.get("image_mean", cls.image_mean)),
+            image_std=_as_tuple(values.get("image_std", cls.image_std)),
         )
 
     def to_dict(self) -> dict:
@@ -200,8 +227,19 @@ def _normalize(tiles: Tensor, settings: ImageSettings) -> Tensor:
     return (tiles.to(torch.bfloat16) * (1 / 255) - mean) / std
 
 
-def _read_json(file: Path) -> dict:
+def _read_object(file: Path) -> dict:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
         raise ImageError(f"{file} is not JSON: {error}") from None
+    return _object(values, file)
+
+
+def _object(value: object, file: Path) -> dict:
+    if not isinstance(value, dict):
+        raise ImageError(f"{file}: the settings of pictures are {value!r:.60}; expected an object")
+    return value
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value

@@ -8,7 +8,6 @@ a picture always means its pixels as they are handed out here.
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import struct
 from pathlib import Path
@@ -33,6 +32,10 @@ class ImageError(ValueError):
     """A picture that cannot be read, or settings that no picture can be cut by."""
 
 
+class TooManyPixels(ImageError):
+    """A picture so large that Pillow does not open it."""
+
+
 def open_image(value: Image.Image | str | Path) -> Image.Image:
     """Open a PIL image, a path, or a `data:` URL: RGB, upright, transparency over white, the first frame.
 
@@ -44,25 +47,40 @@ def open_image(value: Image.Image | str | Path) -> Image.Image:
     if not isinstance(value, str | Path):
         raise ImageError(f"a picture is a PIL image, a path or a data: URL, got {type(value).__name__}")
     text = str(value)
-    name = repr(text if len(text) < 200 else f"{text[:60]}...")
+    name = _name(text)
     if text.startswith(("http://", "https://")):
         raise ImageError(
             f"pictures are not fetched from the network: save {name} to a file and give its path"
         )
+    with opened(value) as image:
+        return _decode(image, name, upright=True)
+
+
+def opened(value: str | Path) -> Image.Image:
+    """A path or a `data:` URL of which only the header was read: it has a size, and no pixel is decoded yet.
+
+    Raises:
+        TooManyPixels: so many that not even that is done.
+        ImageError: with a sentence that says what is wrong with it.
+    """
+    text = str(value)
+    name = _name(text)
     source = _from_data_url(text) if text.startswith("data:") else Path(value)
-    Image.init()
+    Image.init()  # or the first picture of a program finds no format known
     try:
-        image = Image.open(source, formats=[name for name in FORMATS if name in Image.OPEN])
+        return Image.open(source, formats=[name for name in FORMATS if name in Image.OPEN])
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageError(f"{name} has more than {MOST_PIXELS:,} pixels; make it smaller first") from None
+        raise TooManyPixels(f"{name} has more than {MOST_PIXELS:,} pixels; make it smaller first") from None
     except FileNotFoundError:
         raise ImageError(f"there is no picture at {name}") from None
     except _DAMAGED as error:
         raise ImageError(
             f"{name} is not a picture that can be read; known are {', '.join(FORMATS)}"
         ) from error
-    with image:
-        return _decode(image, name, upright=True)
+
+
+def _name(text: str) -> str:
+    return repr(text if len(text) < 200 else f"{text[:60]}...")
 
 
 def _from_data_url(url: str) -> io.BytesIO:
@@ -73,7 +91,7 @@ def _from_data_url(url: str) -> io.BytesIO:
         return io.BytesIO(
             base64.b64decode(payload) if header.endswith(";base64") else unquote_to_bytes(payload)
         )
-    except binascii.Error as error:
+    except ValueError as error:  # what is not even ASCII is no binascii.Error
         raise ImageError(f"the data: URL {url[:40]!r}... is not valid base64: {error}") from None
 
 

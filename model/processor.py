@@ -37,7 +37,7 @@ class Inputs:
     token_ids: Tensor  # [T] int64
     pixel_values: Tensor | None  # [tiles, 3, S, S] bfloat16, pictures in prompt order; None without pictures
     spans: Spans
-    images: tuple[Image.Image, ...]  # as opened, in prompt order
+    images: tuple[Image.Image, ...]  # as opened, in prompt order; none where they were not to be kept
 
     def __repr__(self) -> str:
         tiles = 0 if self.pixel_values is None else len(self.pixel_values)
@@ -45,12 +45,22 @@ class Inputs:
 
 
 class Processor:
-    """Tokenizer, chat template and image cutting of one checkpoint."""
+    """Tokenizer, chat template and image cutting of one checkpoint.
+
+    Raises:
+        ProcessorError: they do not belong together.
+    """
 
     def __init__(self, tokenizer: Tokenizer, config: Llama4Config, image_settings: ImageSettings):
         self.tokenizer = tokenizer
         self.config = config
         self.image_settings = image_settings
+        if tokenizer.vocab_size > config.text.vocab_size:
+            raise ProcessorError(
+                f"the tokenizer has ids up to {tokenizer.vocab_size - 1:,}, but the model knows only "
+                f"{config.text.vocab_size:,} tokens (vocab_size in its config); take the tokenizer that the "
+                "model was trained with"
+            )
         if config.vision is not None:
             _check_they_fit(tokenizer, config, image_settings)
 
@@ -69,8 +79,11 @@ class Processor:
         tools: Sequence[dict] | None = None,
         add_generation_prompt: bool = True,
         tools_in_user_message: bool = True,
+        keep_images: bool = True,
     ) -> Inputs:
         """Lay out a conversation; a plain string is one message of the user. See `chat_template.render`.
+
+        Without `keep_images` at most one picture at a time is in memory, and `Inputs.images` is empty.
 
         Raises:
             ChatError: a message is not as the template wants it.
@@ -82,16 +95,16 @@ class Processor:
         ids: list[int] = []
         spans: list[Spans] = []
         images: list[Image.Image] = []
-        tiles: list[Tensor] = []
+        tiles: list[Tensor] = []  # of each picture
         for piece in _text_in_one(render(messages, tools, add_generation_prompt, tools_in_user_message)):
             if piece.kind == "image":
-                images.append(self._open(piece.image, number=len(images) + 1))
-                tiled = tile_image(images[-1], self.image_settings)
+                index = len(tiles)
+                image = self._open(piece.image, number=index + 1)
+                tiled = tile_image(image, self.image_settings)
+                images += [image] if keep_images else []
                 tiles.append(tiled.tiles)
                 ids += self._image_ids(tiled)
-                spans.append(
-                    Spans.of_image(tiled, self._tokens_per_side, len(images) - 1, piece.turn, piece.role)
-                )
+                spans.append(Spans.of_image(tiled, self._tokens_per_side, index, piece.turn, piece.role))
             else:
                 control = piece.kind == "control"
                 new = (

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 SMALLEST = 1e-6  # what logits are divided by: with less they would leave float32
+LARGEST = 1e6  # of what is added to logits or multiplies them, for the same reason
 
 
 @dataclass(frozen=True)
@@ -56,20 +57,21 @@ class SamplingParams:
         bias = self.logit_bias.items() if isinstance(self.logit_bias, dict) else self.logit_bias
         object.__setattr__(self, "logit_bias", tuple((token, added) for token, added in bias))
         texts = isinstance(self.stop, list | tuple) and all(isinstance(t, str) and t for t in self.stop)
+        within = f"a number from {-LARGEST:,.0f} to {LARGEST:,.0f}"
         checks = {
-            "temperature": (_real(self.temperature, 0, math.inf), "a number from 0 up"),
+            "temperature": (_bounded(self.temperature, 0), f"a number from 0 to {LARGEST:,.0f}"),
             "top_k": (self.top_k is None or _whole(self.top_k, 1), "None or a whole number from 1 up"),
             "top_p": (_real(self.top_p, 0, math.inf) and 0 < self.top_p <= 1, "above 0 and at most 1"),
             "min_p": (_real(self.min_p, 0, 1), "from 0 up, below 1"),
             "repetition_penalty": (
-                _real(self.repetition_penalty, 0, math.inf) and self.repetition_penalty > 0,
-                "above 0 (1 is off)",
+                _bounded(self.repetition_penalty, 0) and self.repetition_penalty > 0,
+                f"above 0 and at most {LARGEST:,.0f} (1 is off)",
             ),
-            "frequency_penalty": (_finite(self.frequency_penalty), "a finite number (0 is off)"),
-            "presence_penalty": (_finite(self.presence_penalty), "a finite number (0 is off)"),
+            "frequency_penalty": (_bounded(self.frequency_penalty, -LARGEST), f"{within} (0 is off)"),
+            "presence_penalty": (_bounded(self.presence_penalty, -LARGEST), f"{within} (0 is off)"),
             "logit_bias": (
-                all(_whole(token, 0) and _finite(added) for token, added in self.logit_bias),
-                "finite numbers by token id",
+                all(_whole(token, 0) and _bounded(added, -LARGEST) for token, added in self.logit_bias),
+                f"by token id {within}",
             ),
             "seed": (self.seed is None or _whole(self.seed, 0), "None or a whole number from 0 up"),
             "max_tokens": (_whole(self.max_tokens, 1), "a whole number from 1 up"),
@@ -104,8 +106,8 @@ def _real(value: object, least: float, below: float) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and least <= value < below
 
 
-def _finite(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+def _bounded(value: object, least: float) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and least <= value <= LARGEST
 
 
 def random_generator(params: SamplingParams, device: torch.device, row: int = 0) -> torch.Generator:

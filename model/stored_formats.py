@@ -101,7 +101,9 @@ def _form(name: str, group: dict) -> Form:
 
 
 def _fbgemm_fp8(quantization: dict) -> StoredFormat:
-    # `activation_scale_ub` is not applied: it cuts activations at 1200, which a token's own scale reaches too
+    # checked and not applied: transformers clips what enters a product at this bound, 1200 by default, and
+    # lets no scale fall below 1 / (448 * 512); here a row's scale follows its largest value, whatever that is
+    check(quantization.get("activation_scale_ub", 1200.0), "positive", "activation_scale_ub")
     kept = quantization.get("modules_to_not_convert")
     # transformers leaves out the output embeddings if the file says nothing
     kept = ["lm_head"] if kept is None else _list_of_names(kept)

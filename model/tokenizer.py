@@ -24,11 +24,16 @@ STOPS = ("<|end_of_text|>", "<|eom|>", EOT)
 # Meta's tokenizer cuts its input at these lengths, and a cut moves token borders: equal ids need equal cuts
 LONGEST_TEXT = 400_000
 LONGEST_RUN = 25_000
-_LONG_RUN = re.compile(rf"\s{{{LONGEST_RUN + 1},}}|\S{{{LONGEST_RUN + 1},}}")
+# tried at the beginning of a run alone: at each character of it, a text of long words would take hours
+_LONG_RUN = re.compile(rf"(?<!\s)\s{{{LONGEST_RUN + 1},}}|(?<!\S)\S{{{LONGEST_RUN + 1},}}")
 
 
 class Tokenizer:
-    """A byte-level BPE vocabulary and its special tokens."""
+    """A byte-level BPE vocabulary and its special tokens.
+
+    Attributes:
+        vocab_size: one more than the largest id.
+    """
 
     def __init__(self, backend: tokenizers.Tokenizer):
         if not isinstance(backend.model, models.BPE) or not isinstance(backend.decoder, decoders.ByteLevel):
@@ -45,8 +50,7 @@ class Tokenizer:
         self._text_encoder.pre_tokenizer = backend.pre_tokenizer
         self._special_names = {id: token.content for id, token in backend.get_added_tokens_decoder().items()}
         self._special_ids = {name: id for id, name in self._special_names.items()}
-        last_special = max(self._special_names, default=-1)
-        self.vocab_size = max(backend.get_vocab_size(with_added_tokens=False), last_special + 1)
+        self.vocab_size = max(backend.get_vocab(with_added_tokens=True).values(), default=-1) + 1
 
     def __repr__(self) -> str:
         return f"Tokenizer({self.vocab_size:,} tokens, {len(self._special_ids):,} of them special)"
@@ -56,13 +60,11 @@ class Tokenizer:
         """Read `tokenizer.json`, or else Meta's `tokenizer.model`, from a checkpoint folder.
 
         Raises:
-            TokenizerError: neither file is there, or what is there is not a byte-level BPE tokenizer.
+            TokenizerError: neither file is there, or what is there is damaged or no byte-level BPE tokenizer.
         """
         file = Path(folder) / "tokenizer.json"
         if file.is_file():
-            text = file.read_text(encoding="utf-8")
-            _check_json(text, file)
-            return cls(tokenizers.Tokenizer.from_str(text))
+            return cls(tokenizers.Tokenizer.from_str(_checked_json(file)))
         if (Path(folder) / "tokenizer.model").is_file():
             return cls.from_tiktoken(Path(folder) / "tokenizer.model")
         raise TokenizerError(f"no tokenizer in {folder}: looked for tokenizer.json and tokenizer.model")
@@ -194,14 +196,38 @@ class StreamDecoder:
         return rest
 
 
-def _check_json(text: str, file: Path) -> None:
-    # the library answers a broken file with a bare Exception, which nobody can catch by name
+def _checked_json(file: Path) -> str:
+    # the library answers a broken file with a bare Exception, or a panic, which nobody can catch by name
     try:
-        model = json.loads(text).get("model", {}).get("type", "no model")
-    except (json.JSONDecodeError, AttributeError) as error:
+        text = file.read_text(encoding="utf-8")
+        read = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise TokenizerError(f"{file} is not a tokenizer: {error}") from error
-    if model != "BPE":
-        raise TokenizerError(f"{file} holds {model}; expected byte-level BPE as Llama 4 has")
+    if not isinstance(read, dict):
+        raise TokenizerError(f"{file} is not a tokenizer: expected an object, got a {type(read).__name__}")
+    model = read.get("model")
+    kind = model.get("type", "no model") if isinstance(model, dict) else "no model"
+    if kind != "BPE":
+        raise TokenizerError(f"{file} holds {kind}; expected byte-level BPE as Llama 4 has")
+    _check_merges(model, file)
+    return text
+
+
+def _check_merges(model: dict, file: Path) -> None:
+    vocab, merges = model.get("vocab"), model.get("merges")
+    if not isinstance(vocab, dict) or not isinstance(merges, list):
+        raise TokenizerError(f"{file} is damaged: its model has no vocab or no merges; fetch it again")
+    for token, id in vocab.items():
+        if type(id) is not int or not 0 <= id < 2**32:
+            raise TokenizerError(f"{file} is damaged: the token {token!r} has the id {id!r}; fetch it again")
+    for number, merge in enumerate(merges):
+        pair = merge.split(" ") if isinstance(merge, str) else merge
+        fits = isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair)
+        if not fits or not {*pair, "".join(pair)} <= vocab.keys():
+            raise TokenizerError(
+                f"{file} is damaged: merge {number} is {merge!r}; expected two tokens of the vocabulary that "
+                "together are a third; fetch it again"
+            )
 
 
 def _pieces(text: str) -> Iterator[str]:

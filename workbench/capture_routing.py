@@ -2,6 +2,7 @@
 
 Where somebody edits the weights, choice and gate no longer follow from the logits: there the weights
 themselves are recorded, after the edit, and every expert with a weight other than zero is one that ran.
+Elsewhere the gate is the sigmoid of the chosen logit, rounded to the model's dtype as the model rounds it.
 
 R tokens of a pass, M MoE layers, K experts per token, E experts
 """
@@ -107,7 +108,9 @@ class RoutingCapture:
             logits = raw.cpu().numpy()
             return *ran(choice.float().cpu().numpy(), logits), logits
         own = raw.gather(1, choice) if self.logits else raw
-        return choice.cpu().numpy(), torch.sigmoid(own).cpu().numpy(), raw.cpu().numpy()
+        # as the model rounds it: straight to float16 would be another number, and bfloat16 behind it a third
+        gates = torch.sigmoid(own).to(self.llama.dtype).float()
+        return choice.cpu().numpy(), gates.cpu().numpy(), raw.cpu().numpy()
 
 
 def ran(weights: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

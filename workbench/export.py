@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.layout import GENERATED, LAYOUT, NOT_CAPTURED, TraceError, numbers
+from workbench.layout import (
+    GENERATED,
+    LAYOUT,
+    MODALITIES,
+    NOT_CAPTURED,
+    PATCH,
+    ROLES,
+    TraceError,
+    numbers,
+)
 from workbench.provenance import absence
 
 if TYPE_CHECKING:
@@ -25,8 +34,6 @@ if TYPE_CHECKING:
 
 Table = dict[str, np.ndarray]
 MOST_ROWS = 20_000_000
-ROLES = ("system", "user", "assistant", "tool")  # as in `model.chat_template`, which needs the model's parts
-MODALITIES = ("text", "patch", "structure")
 
 _DIMENSIONS = {
     "t": "token", "m": "moe_layer", "k": "rank", "e": "expert", "q": "query", "a": "layer", "h": "head",
@@ -209,7 +216,7 @@ def _probabilities(trace: Trace, layers: object, heads: object) -> Table:
 
 def _images(trace: Trace, layers: object, heads: object) -> Table:
     count = len(trace.image_sizes)
-    patches = trace.image_index[trace.modality == MODALITIES.index("patch")]
+    patches = trace.image_index[trace.modality == PATCH]
     return {
         "image": np.arange(count),
         "width": trace.image_sizes[:, 0],

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 
 import numpy as np
 
 PROMPT, GENERATED = 0, 1
 NOT_CAPTURED = -1
+# names of the numbers in `role` and `modality`, as in `model.chat_template` and `model.spans`
+ROLES = ("system", "user", "assistant", "tool")
+MODALITIES = ("text", "patch", "marker")
+PATCH = MODALITIES.index("patch")
 
 # name -> (axes, dtype). t tokens, m MoE layers, k experts per token, e experts, q query rows, a attention
 # layers,
@@ -93,7 +98,7 @@ def numbers(name: str, asked: Sequence[int] | None, there: Sequence[int]) -> lis
     if asked is None:
         return list(there)
     try:
-        wanted = sorted(int(number) for number in asked)
+        wanted = sorted(operator.index(number) for number in asked)
     except (TypeError, ValueError):
         raise ValueError(f"{name} is {asked!r}; expected whole numbers") from None
     known = there if isinstance(there, range) else set(there)

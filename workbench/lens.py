@@ -70,8 +70,17 @@ class LogitLens:
         return "\n".join([*lines, *([f"  and {len(self) - 8} more"] if len(self) > 8 else [])])
 
     def settled(self) -> np.ndarray:
-        """[R] the first layer from which on the model's final word is the likeliest in every later layer."""
+        """[R] the first of the layers that were read from which on the model's final word is the likeliest.
+
+        Raises:
+            LensError: a row still has another word in the last layer that was read.
+        """
         first = self.final_ranks == 1
+        if len(late := np.flatnonzero(~first[:, -1])):
+            raise LensError(
+                f"{len(late)} of {len(self)} rows (token {self.positions[late[0]]}) have another word after "
+                f"layer {self.layers[-1]}, the last that was read; read on to the model's last"
+            )
         held = np.flip(np.logical_and.accumulate(np.flip(first, 1), 1), 1)
         return self.layers[held.argmax(1)]
 

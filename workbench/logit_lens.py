@@ -5,6 +5,7 @@ R chosen rows, L layers and the embedding before them, K tokens kept, V vocabula
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -95,7 +96,10 @@ def read_layers(
     """`logit_lens` of a model that is nobody else's meanwhile; `answer` [G] are tokens behind the prompt."""
     count, vocabulary = llama.config.text.num_hidden_layers, llama.config.text.vocab_size
     layers, top = asked.layers, asked.top
-    chosen = list(range(EMBEDDING, count)) if layers is None else sorted({int(layer) for layer in layers})
+    try:
+        chosen = sorted({operator.index(n) for n in (range(EMBEDDING, count) if layers is None else layers)})
+    except TypeError:
+        chosen = []
     if not chosen or chosen[0] < EMBEDDING or chosen[-1] >= count:
         raise LensError(f"layers is {layers}; expected some of -1 (the embedding) to {count - 1}")
     if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= vocabulary:

@@ -107,15 +107,15 @@ def plan(
         devices: see `Device.parse`.
 
     Raises:
-        ValueError: there is no such model or device, or the context is longer than the model's.
+        ValueError: there is no such model or device, or so many tokens or sequences cannot be.
     """
     name, config = find(model)
     longest = config.text.max_position_embeddings
     context = min(DEFAULT_CONTEXT, longest) if context is None else context
-    if not 1 <= context <= longest:
+    if not isinstance(context, int) or not 1 <= context <= longest:
         raise ValueError(f"context is {context}; {name} takes 1 to {longest} tokens")
-    if sequences < 1:
-        raise ValueError(f"sequences is {sequences}; expected 1 or more")
+    if not isinstance(sequences, int) or not 1 <= sequences < 2**31:
+        raise ValueError(f"sequences is {sequences}; expected a whole number from 1 to {2**31 - 1}")
     parsed = tuple(map(Device.parse, devices))
     stored_format(config.quantization)  # a scheme that is not known says so at once
     with torch.device("meta"):
@@ -169,10 +169,10 @@ def _forms(llama: Llama4) -> dict[str, dict[str, Form]]:
     dtype = str(checkpoint_dtype(llama.config)).removeprefix("torch.")
     named = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}[dtype]
     forms: dict[str, dict[str, Form]] = {named: {}}
-    for name in RECIPES:
-        held = recipe(name, llama)
-        if all(_fits(form, llama.get_parameter(parameter).shape) for parameter, form in held.items()):
-            forms[name] = held
+    for title in RECIPES:
+        held = recipe(title, llama)
+        if held and all(_fits(form, llama.get_parameter(name).shape) for name, form in held.items()):
+            forms[title] = held
     return forms
 
 

@@ -21,7 +21,7 @@ def of_capture(backend: str, reweighted: Sequence[int] = ()) -> dict[str, str]:
     """The provenance of every array that a capture makes.
 
     Args:
-        backend: what computed it. reweighted: layers whose expert weights were edited.
+        backend: what computed it, and in which dtype. reweighted: layers whose expert weights were edited.
     """
     real = f"{REAL} ({backend})"
     layers = ", ".join(map(str, reweighted))
@@ -34,7 +34,7 @@ def of_capture(backend: str, reweighted: Sequence[int] = ()) -> dict[str, str]:
         **dict.fromkeys((*messages, "patch_col", "patch_box", "image_sizes"), f"{DERIVED} ({MESSAGES})"),
         "moe_layers": _CONFIG,
         "routed_experts": f"{REAL} ({backend}{also_ran})",
-        "routed_weights": f"{DERIVED} (sigmoid of the chosen router logit{applied})",
+        "routed_weights": f"{DERIVED} (sigmoid of the chosen router logit, {backend}{applied})",
         "router_logits": real,
         "attention": f"{RECOMPUTED} (softmax of the pass's own queries and keys, {backend})",
         "attention_layers": _CONFIG,

@@ -42,8 +42,8 @@ class Trace:
         moe_layers: [moe_layer] true layer numbers. num_experts: experts per layer.
         routed_experts: [token, moe_layer, rank]; -1 not captured, or no expert of this rank (which only an
             edit of the weights brings about).
-        routed_weights: [token, moe_layer, rank] the applied gate, a sigmoid in 0..1 unless edited; NaN where
-            the expert is -1.
+        routed_weights: [token, moe_layer, rank] the applied gate, a sigmoid in 0..1 unless edited, rounded to
+            float16 (exact for half precision from 2**-17 up); NaN where the expert is -1.
         router_logits: [token, moe_layer, expert] before top-k; None if not asked for.
         attention: [query, layer, head, token] float16 or float32, probabilities of the chosen rows; None if
             not asked for.

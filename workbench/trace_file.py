@@ -135,8 +135,10 @@ def _pictures(arrays: dict[str, np.ndarray], path: Path) -> list[Image.Image]:
     """Take the pictures out of what was stored, and put a grey one where one was left out."""
     stored = {key: arrays.pop(key) for key in list(arrays) if key.startswith("image.")}
     sizes = arrays.get("image_sizes", np.zeros((0, 2), np.int32))
-    if sizes.ndim != 2 or sizes.shape[1] != 2 or (sizes < 1).any():
-        raise TraceError(f"{path} has image_sizes {sizes.shape}; expected a width and a height for each")
+    if sizes.dtype != np.int32 or sizes.ndim != 2 or sizes.shape[1] != 2 or (sizes < 1).any():
+        raise TraceError(
+            f"{path} has image_sizes {sizes.dtype} {sizes.shape}; expected int32 width and height of each"
+        )
     if len(sizes) > MOST_IMAGES:
         raise TraceError(f"{path} claims {len(sizes):,} pictures; expected at most {MOST_IMAGES:,}")
     names = [f"image.{i}" for i in range(len(sizes))]

@@ -40,6 +40,8 @@ class ApiKeys:
 class BodyLimit:
     """Reads a request's body before anything else does, and refuses one that is too large.
 
+    Only below /v1: nothing else takes a body, and who has no key must not fill the memory.
+
     Args:
         app: what comes next. most: bytes.
     """
@@ -50,7 +52,7 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on with the whole body, or answer 413."""
-        if scope["type"] != "http" or scope["method"] != "POST":
+        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].startswith("/v1"):
             await self.app(scope, receive, send)
             return
         length = Headers(scope=scope).get("content-length", "0")

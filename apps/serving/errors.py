@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from model import LogitsError
 from workbench import CaptureError
 
 TYPES = {
@@ -67,6 +68,10 @@ def as_api_error(error: Exception) -> APIError:
     """What a client is told of any error; of one that is nobody's mistake, no more than that it happened."""
     if isinstance(error, APIError):
         return error
+    if isinstance(error, LogitsError):
+        # no client's mistake, but its words say all that a traceback could
+        logging.getLogger(__name__).error("a request failed: %s", error)
+        return APIError(500, str(error), code="model_failed")
     if isinstance(error, ValueError | CaptureError):
         return APIError(400, str(error))
     logging.getLogger(__name__).error("a request failed", exc_info=error)

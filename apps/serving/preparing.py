@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from apps.serving.errors import APIError
 from apps.serving.grammars import Grammars, Held
 from apps.serving.jobs import Job, Outbox
-from apps.serving.pictures import as_data_url
+from apps.serving.pictures import Pictures
 from apps.serving.request_parts import ImagePart, Message
 from apps.serving.requests import Asked, ChatRequest, CompletionRequest
 from apps.serving.settings import Settings
@@ -29,21 +29,32 @@ async def chat_jobs(
     """
     check_model(session, settings, request.model)
     _check_tools(request)
-    messages = [
-        await _message(message, settings, f"messages.{i}") for i, message in enumerate(request.messages)
-    ]
-    if (shown := sum(len(pictures) for _, pictures in messages)) > settings.max_images:
+    parts = [part for one in request.messages if isinstance(one.content, list) for part in one.content]
+    # before any of them is fetched
+    if (shown := sum(isinstance(part, ImagePart) for part in parts)) > settings.max_images:
         said = f"the conversation has {shown} pictures; this server takes {settings.max_images} at most"
         raise APIError(400, said, "messages", "too_many_images")
+    pictures = Pictures(settings)
+    messages = [
+        await _message(message, pictures, f"messages.{i}") for i, message in enumerate(request.messages)
+    ]
+    if request.observed and pictures.pixels > settings.max_pixels:
+        said = f"the pictures have {pictures.pixels:,} pixels together; where an answer is observed, this "
+        said += f"server takes {settings.max_pixels:,} at most"
+        raise APIError(400, said, "messages", "image_too_large")
     tools = [tool.model_dump(exclude_unset=True) for tool in request.tools or []]
     listed = None if request.tool_choice == "none" else tools
     inputs, constraint = await run_in_threadpool(
-        lambda: (session.processor([message for message, _ in messages], listed), grammars.of(request))
+        lambda: (
+            # only traces have pictures; unpacked they are large, and a request may wait for long
+            session.processor(messages, listed, keep_images=request.observed),
+            grammars.of(request),
+        )
     )
     jobs = _jobs(session, settings, request, [inputs], "messages", constraint)
     # descriptions of tools are read by the model, too
     told = [{"role": "system", "content": json.dumps(listed, ensure_ascii=False)}] if listed else []
-    jobs[0].messages = told + [message for message, _ in messages]
+    jobs[0].messages = told + messages
     return jobs
 
 
@@ -58,7 +69,7 @@ async def completion_jobs(session: Session, settings: Settings, request: Complet
         raise APIError(400, f"best_of is {request.best_of}; only as many as n ({request.n or 1})", "best_of")
     if request.echo and request.stream:
         raise APIError(400, "echo is not streamed; ask for the whole answer", "echo")
-    if request.echo and request.alternatives is not None and (request.trace or request.return_routed_experts):
+    if request.echo and request.alternatives is not None and request.observed:
         raise APIError(400, "an observed answer does not tell log-probabilities of its prompt", "echo")
     given = request.prompt
     prompts = [given] if isinstance(given, str) or (given and isinstance(given[0], int)) else given
@@ -93,23 +104,20 @@ def _check_tools(request: ChatRequest) -> None:
         raise APIError(400, said, "tool_choice")
 
 
-async def _message(message: Message, settings: Settings, where: str) -> tuple[dict, list[str]]:
-    """A message as the chat template takes it, and its pictures."""
+async def _message(message: Message, pictures: Pictures, where: str) -> dict:
+    """A message as the chat template takes it."""
     made = message.model_dump(exclude_none=True)
     made["role"] = "system" if message.role == "developer" else message.role
-    pictures = []
     if message.role == "tool" and isinstance(message.content, list):
         if any(isinstance(part, ImagePart) for part in message.content):
             raise APIError(400, "a tool's result is text only", f"{where}.content")
         made["content"] = "".join(part.text for part in message.content)
-        return made, []
+        return made
     for i, part in enumerate(message.content if isinstance(message.content, list) else []):
         if isinstance(part, ImagePart):
             param = f"{where}.content.{i}.image_url"
-            url = await as_data_url(part.image_url.url, settings, param)
-            made["content"][i] = {"type": "image", "url": url}
-            pictures.append(url)
-    return made, pictures
+            made["content"][i] = {"type": "image", "url": await pictures.take(part.image_url.url, param)}
+    return made
 
 
 def _plain(session: Session, prompt: str | list[int]) -> Inputs:
@@ -149,7 +157,7 @@ def _jobs(
         _check_length(session, settings, len(inputs.token_ids), param)
     params = (_sampling(session, settings, request),) * count
     capture = None
-    if request.trace or request.return_routed_experts:
+    if request.observed:
         capture = CaptureOptions(attention=request.trace, router_logits=request.trace)
     outbox = Outbox()
     score = request.alternatives if request.echo else None

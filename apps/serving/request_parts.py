@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+MOST_FIELDS = 64  # of an object that is described here
+
+
+def _short(value: Any, most: int) -> Any:
+    if isinstance(value, dict) and len(value) > most:
+        said = "Object should have at most {most} entries, not {found}"
+        raise PydanticCustomError("too_long", said, {"most": most, "found": len(value)})
+    return value
+
+
+def entries(most: int) -> BeforeValidator:
+    """Refuses a longer object before its entries; pydantic looks at them first, and keeps every error."""
+    return BeforeValidator(lambda value: _short(value, most))
+
 
 FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,64}$")]
 Schema = Annotated[dict[str, Any], Field(description="A JSON schema.")]
@@ -14,6 +30,11 @@ class Strict(BaseModel):
     """A part of a request; an unknown field is an error, not nothing."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, value: Any) -> Any:
+        return _short(value, MOST_FIELDS)
 
 
 class StreamOptions(Strict):
@@ -73,8 +94,12 @@ class Message(BaseModel):
     role: Literal["system", "developer", "user", "assistant", "tool"] = Field(
         description="Who speaks; `developer` is another word for `system`."
     )
-    content: str | list[Part] | None = Field(None, description="A text, or texts and pictures in order.")
-    tool_calls: list[ToolCall] | None = Field(None, description="Earlier calls of an assistant.")
+    content: str | Annotated[list[Part], Field(max_length=1024, fail_fast=True)] | None = Field(
+        None, description="A text, or texts and pictures in order."
+    )
+    tool_calls: Annotated[list[ToolCall], Field(max_length=128)] | None = Field(
+        None, description="Earlier calls of an assistant."
+    )
 
 
 class Function(Strict):

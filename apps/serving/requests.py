@@ -1,4 +1,8 @@
-"""What clients may ask for, field by field. What is not there is refused by name."""
+"""What clients may ask for, field by field. What is not there is refused by name.
+
+Long lists end at their first error, others and all objects have a longest length: pydantic keeps an error
+for each wrong item, and a body has room for millions.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +19,16 @@ from apps.serving.request_parts import (
     StreamOptions,
     Strict,
     Tool,
+    entries,
 )
 
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 Bias = Annotated[float, Field(ge=-100, le=100)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
+Tokens = Annotated[list[TokenId], Field(fail_fast=True)]
+MOST_ITEMS = 4096  # messages of a conversation, or prompts of a request
+MOST_BIASES = 1024  # each is added at every token of everybody's batch
+MOST_METADATA = 16  # as at OpenAI
 StopText = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
@@ -42,8 +51,10 @@ class Asked(Strict):
     stop: StopText | Annotated[list[StopText], Field(max_length=16)] | None = Field(
         None, description="Texts that end the answer; they are not part of it."
     )
-    logit_bias: dict[TokenId, Bias] | None = Field(
-        None, description="Added to the logits of tokens, by id; log-probabilities stay the model's own."
+    logit_bias: Annotated[dict[TokenId, Bias], Field(max_length=MOST_BIASES), entries(MOST_BIASES)] | None = (
+        Field(
+            None, description="Added to the logits of tokens, by id; log-probabilities stay the model's own."
+        )
     )
     max_tokens: Annotated[int, Field(ge=1)] | None = Field(None, description="The most tokens of an answer.")
     frequency_penalty: Penalty | None = Field(
@@ -76,12 +87,19 @@ class Asked(Strict):
         "fetched from /v1/traces. Such an answer is computed alone.",
     )
 
+    @property
+    def observed(self) -> bool:
+        """Whether something of the answer is recorded while it is given."""
+        return self.trace or self.return_routed_experts
+
 
 class ChatRequest(Asked):
     """A conversation to go on with."""
 
     echo: ClassVar[bool] = False
-    messages: list[Message] = Field(min_length=1, description="What was said so far.")
+    messages: list[Message] = Field(
+        min_length=1, max_length=MOST_ITEMS, fail_fast=True, description="What was said so far."
+    )
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = Field(
         None, description="The newer name of max_tokens; it counts if both are given."
     )
@@ -104,7 +122,9 @@ class ChatRequest(Asked):
     )
     parallel_tool_calls: bool | None = Field(None, description="False: one call at most.")
     store: Literal[False] | None = Field(None, description="Only false: nothing is stored.")
-    metadata: dict[str, str] | None = Field(None, description="Accepted, not used.")
+    metadata: Annotated[dict[str, str], Field(max_length=MOST_METADATA), entries(MOST_METADATA)] | None = (
+        Field(None, description="Accepted, not used.")
+    )
 
     @property
     def most_tokens(self) -> int | None:
@@ -150,9 +170,12 @@ class ChatRequest(Asked):
 class CompletionRequest(Asked):
     """A text to go on with, as it is: no chat template, no pictures."""
 
-    prompt: str | list[str] | list[TokenId] | list[list[TokenId]] = Field(
-        description="A text or several, or token ids. A text begins with the begin-of-text token."
-    )
+    prompt: (
+        str
+        | Annotated[list[str], Field(max_length=MOST_ITEMS, fail_fast=True)]
+        | Tokens
+        | Annotated[list[Tokens], Field(max_length=MOST_ITEMS, fail_fast=True)]
+    ) = Field(description="A text or several, or token ids. A text begins with the begin-of-text token.")
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = Field(
         None, description="Tell how likely each token was, and this many likeliest alternatives."
     )

@@ -82,6 +82,9 @@ class Scheduler:
             if self._closing:
                 raise APIError(503, CLOSING, code="shutting_down")
             if len(self._waiting) + len(jobs) > self.max_waiting:
+                # places of clients that have gone
+                self._waiting = deque(job for job in self._waiting if not job.cancelled)
+            if len(self._waiting) + len(jobs) > self.max_waiting:
                 raise APIError(
                     429, f"{len(self._waiting)} requests wait already; ask again later", code="busy"
                 )

@@ -29,18 +29,31 @@ Given = TypeVar("Given")
 
 
 class EventStream(StreamingResponse):
-    """Server-sent events; when they end, for whatever reason, nobody wants the jobs any more."""
+    """Server-sent events.
 
-    def __init__(self, events: AsyncIterator[str], give_up: Callable[[], None]) -> None:
+    Args:
+        events: what is sent. give_up: called when they end, for whatever reason: nobody wants the jobs any
+            more. left: called before that if the client was gone before the end.
+    """
+
+    def __init__(
+        self, events: AsyncIterator[str], give_up: Callable[[], None], left: Callable[[], None]
+    ) -> None:
         super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
         self._give_up = give_up
+        self._left = left
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the end, or until the client is gone."""
         try:
-            await unless_gone(receive, self.stream_response(send))
+            if not await unless_gone(receive, self._sent(send)):
+                self._left()
         finally:
             self._give_up()
+
+    async def _sent(self, send: Send) -> bool:
+        await self.stream_response(send)
+        return True
 
 
 class Service:
@@ -96,7 +109,7 @@ class Service:
         self.scheduler.submit(jobs)
         self.metrics.tokens.labels("prompt").inc(sum(len(job.inputs.token_ids) for job in jobs))
         if wanted.stream:
-            return EventStream(self._events(form), lambda: self._give_up(jobs))
+            return EventStream(self._events(form), lambda: self._give_up(jobs), self.metrics.cancelled.inc)
         try:
             done = await unless_gone(request.receive, self._complete(form))
         finally:

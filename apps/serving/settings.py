@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from apps.keys import header_key
+
 if TYPE_CHECKING:
     from workbench.guards import Policy
 
@@ -18,7 +20,9 @@ class Settings:
     Attributes:
         name: the model's name for clients; by default the session's.
         api_keys: one of them must come as `Authorization: Bearer KEY` with everything under /v1; none: open.
-        max_body: bytes of a request. max_images: pictures of a request. max_pixels: of one picture.
+        max_body: bytes of a request, and of all pictures that are fetched for it.
+        max_images: pictures of a request.
+        max_pixels: of one picture; where a trace keeps them, of all together.
         max_prompt: tokens of a prompt, pictures included; None: the model's context.
         max_answer: the most tokens that may be asked for; None: the model's context.
         max_batch: answers given at a time; with 1 every answer is computed exactly as alone.
@@ -46,10 +50,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in ("max_body", "max_images", "max_pixels", "max_batch", "max_waiting", "max_traces"):
-            if (value := getattr(self, name)) < (name == "max_batch"):
-                raise ValueError(
-                    f"{name} is {value}; expected a whole number from {int(name == 'max_batch')} up"
-                )
+            least = int(name in ("max_batch", "max_waiting"))
+            if (value := getattr(self, name)) < least:
+                raise ValueError(f"{name} is {value}; expected a whole number from {least} up")
         for name in ("max_prompt", "max_answer"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"{name} is {value}; expected a whole number from 1 up")
@@ -57,5 +60,7 @@ class Settings:
             raise ValueError(
                 f"stream_interval is {self.stream_interval}; expected seconds, from 0 up, below 1"
             )
-        if not all(self.api_keys):
-            raise ValueError("an API key is empty; leave api_keys out to serve everybody")
+        if not 0 < self.trace_seconds < float("inf"):
+            raise ValueError(f"trace_seconds is {self.trace_seconds}; expected a finite number above 0")
+        keys = tuple(header_key(key, "an API key") for key in self.api_keys)
+        object.__setattr__(self, "api_keys", keys)

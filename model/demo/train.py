@@ -79,6 +79,7 @@ class Recipe:
     weight_decay: float = 0.02  # of the matrices; for rules, not memories (Power et al. 2022, 2201.02177)
     number_type: str = "bfloat16"  # of weights and arithmetic; "float32" where the CPU multiplies that faster
     start_from: str | None = None  # a folder with a trained model
+    tower: str | None = None  # one whose vision tower is taken over, in place of the first stage
 
 
 class Trainer:
@@ -98,8 +99,13 @@ class Trainer:
         width = self.processor.config.text.hidden_size
         self.heads = Heads.of_width(width).to(device, number_type)
         self.store = draw_store(recipe.pictures, recipe.seed, IMAGES, workers)
-        seen = run / "see.safetensors"
-        learn_to_see(self.llama, self.heads.cell, self.store, recipe.see, recipe.seed, seen)
+        if recipe.tower:
+            former, _ = load(recipe.tower, dtype=number_type, device=device)
+            self.llama.vision.load_state_dict(former.vision.state_dict())
+            self.llama.projector.load_state_dict(former.projector.state_dict())
+        else:
+            seen = run / "see.safetensors"
+            learn_to_see(self.llama, self.heads.cell, self.store, recipe.see, recipe.seed, seen)
         named = [*self.llama.named_parameters()]
         for kind, head in vars(self.heads).items():
             named += [(f"head.{kind}.{name}", parameter) for name, parameter in head.named_parameters()]
@@ -292,6 +298,9 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--start-from", help="folder of a trained model that is the beginning")
     parser.add_argument(
+        "--tower", help="folder of a trained model ('demo'): its vision tower, untrained text"
+    )
+    parser.add_argument(
         "--see-steps", type=int, default=SeeRecipe.steps, help="of the first stage (default %(default)s)"
     )
     parser.add_argument("--rate", type=float, default=Recipe.highest_rate, help="factor on the rates (1)")
@@ -313,6 +322,7 @@ def main(arguments: list[str] | None = None) -> None:
         highest_rate=chosen.rate,
         number_type=chosen.number_type,
         start_from=chosen.start_from,
+        tower=chosen.tower,
         **dict.fromkeys(_TERMS.get(chosen.without, ()), 0.0),
     )
     trainer = train(recipe, chosen.run, chosen.out, device=chosen.device)

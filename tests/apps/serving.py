@@ -75,3 +75,13 @@ def data_url(image: Image.Image) -> str:
     file = io.BytesIO()
     image.save(file, "PNG")
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def picture(width: int, height: int) -> str:
+    """A red one, as a data URL."""
+    return data_url(Image.new("RGB", (width, height), "red"))
+
+
+def shown(*urls: str) -> list[dict]:
+    """A conversation that is nothing but pictures."""
+    return [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": one}} for one in urls]}]

@@ -1,10 +1,12 @@
 """The `workbench` command."""
 
 import json
+import re
 import shutil
 import socket
 import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,7 +15,9 @@ import pytest
 
 import workbench as wb
 from apps import cli
-from apps.doctor import examine, report
+from apps.doctor import NEEDED, USEFUL, examine, report
+from apps.server_options import settings_of
+from tests.published import scout
 from workbench.plan import DEFAULT_CONTEXT
 
 
@@ -40,9 +44,14 @@ def test_plan_prints_a_table_or_json(capsys):
     assert [device["name"] for device in values["devices"]][:2] == ["RTX 4090", "H100"]
 
 
-def test_a_mistake_is_a_sentence_and_no_traceback(capsys):
+def test_a_mistake_is_a_sentence_and_no_traceback(capsys, tmp_path):
     refused("plan", "nowhere")
     assert "workbench plan: error: nowhere is neither maverick, scout or demo" in capsys.readouterr().err
+    values = scout()
+    values["text_config"]["hidden_size"] = 10**30
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    refused("plan", str(tmp_path))
+    assert "workbench plan: error: hidden_size is 1000000000" in capsys.readouterr().err
 
 
 def test_without_a_command_the_commands_are_named(capsys):
@@ -153,12 +162,24 @@ def test_help_names_the_limits_of_a_server_with_their_defaults(capsys):
     [
         (["--max-batch", "0"], "max_batch is 0; expected a whole number from 1 up"),
         (["--model", "/no/such/folder", "--port", "0"], "/no/such/folder"),
+        (["--device", "foo", "--port", "0"], "--device is 'foo'; expected one that is here, such as cpu"),
     ],
 )
 def test_a_server_that_cannot_start_says_why(arguments, words):
     with pytest.raises(SystemExit) as left:
         cli.main(["serve", *arguments])
     assert words in str(left.value.code) and "\n" not in str(left.value.code)
+
+
+def test_a_port_that_cannot_be_is_not_understood(capsys):
+    refused("serve", "--port", "99999")
+    assert "argument --port: 99999 is no port; expected 0 to 65535" in capsys.readouterr().err
+
+
+def test_a_key_from_a_file_is_taken_without_its_line_end(monkeypatch):
+    monkeypatch.setenv("MOE_WORKBENCH_API_KEY", "good\n")
+    options = cli.parser().parse_args(["serve", "--api-key", "better\n"])
+    assert settings_of(options).api_keys == ("better", "good")
 
 
 def test_a_server_whose_port_is_taken_says_so_before_it_loads_the_model():
@@ -195,6 +216,12 @@ def test_doctor_tells_versions_devices_and_why_a_kernel_cannot_be_used(capsys, m
     cli.main(["doctor"])
     said = capsys.readouterr().out
     assert "needs tensors on a CUDA device" in said and "Nothing is missing." in said
+
+
+def test_doctor_looks_for_all_that_is_installed_with_the_workbench():
+    project = tomllib.loads((Path(cli.__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    asked = {re.match(r"[\w-]+", one)[0] for one in project["dependencies"]}
+    assert {*NEEDED, *USEFUL} - {"transformers"} == asked
 
 
 def test_a_package_that_is_missing_is_a_problem():

@@ -52,6 +52,15 @@ def test_memory_that_runs_out_while_an_answer_is_written_is_freed_and_the_chat_g
     assert len(ask(desk, "And now?")[-1].chat) == 6
 
 
+def test_a_model_whose_logits_are_not_numbers_is_told_in_a_sentence_and_the_chat_goes_on(desk, session):
+    with replaced(session.llama.hook_points["unembed.hook_logits"], lambda x: x * torch.nan):
+        last = ask(desk, "One?")[-1]
+    words = said(last)[-1][1]
+    assert words.startswith("The answer broke off: The model's logits are not numbers (NaN): ")
+    assert last.done and "Traceback" not in words and desk.waiting == 0
+    assert "wrote 6" in ask(desk, "And now?")[-1].status
+
+
 class Full:
     """A session that has no memory left for a question."""
 

@@ -2,9 +2,11 @@
 
 import pytest
 
+from apps.serving.errors import APIError
 from apps.serving.jobs import Job, Outbox
 from apps.serving.scheduler import READ_AT_A_TIME, News, Scheduler
 from model import SamplingParams
+from tests.apps.conftest import held
 from tests.apps.serving import until
 
 TOKENS = 4
@@ -46,3 +48,20 @@ def test_short_prompts_that_wait_are_all_read_before_the_next_round(session):
 def test_answers_go_on_between_long_prompts(session):
     long = "blue " * READ_AT_A_TIME
     assert order(session, long, long) == [0, 0, 1] + [0, 1] * (TOKENS - 2) + [1]
+
+
+def test_who_has_gone_keeps_no_place_in_a_full_queue(session):
+    scheduler = Scheduler(session, lambda news: None, max_batch=1, max_waiting=2)
+    running, waits, gone, late = (job(session, "One?") for _ in range(4))
+    with held(session, passes=0) as gate:
+        scheduler.submit([running])
+        assert gate.arrived.wait(60)
+        scheduler.submit([waits, gone])
+        with pytest.raises(APIError, match="2 requests wait already"):
+            scheduler.submit([late])
+        gone.cancelled = True
+        scheduler.submit([late])
+        assert scheduler.waiting == 2
+        for one in (running, waits, late):
+            one.cancelled = True
+    scheduler.close()

@@ -1,16 +1,18 @@
 """The server with a guard: what is refused, what is held back, and what its clients are told."""
 
+import argparse
 import json
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import httpx
 import pytest
 from openai import BadRequestError, OpenAI
 from PIL import Image
 
+from apps import guarding
 from apps.serving.settings import Settings
 from tests.apps.conftest import held
 from tests.apps.serving import QUESTION, data_url, metric, running, until
@@ -320,3 +322,17 @@ def test_a_client_that_leaves_does_not_wait_for_the_guard(session, model):
 
 def test_without_a_guard_nothing_is_judged():
     assert Settings().guard is None
+
+
+def test_a_guards_key_is_sent_without_the_line_end_of_its_file(monkeypatch):
+    parser = argparse.ArgumentParser()
+    guarding.add_arguments(parser)
+    with guard_model() as model:
+        options = parser.parse_args(["--guard", model.url, "--guard-fails", "closed"])
+        monkeypatch.setenv(guarding.KEY, "good\n")
+        with closing(guarding.policy_of(options).guard) as guard:
+            guard.judge_input(QUESTION)
+        monkeypatch.setenv(guarding.KEY, "schl\xfcssel")
+        with pytest.raises(ValueError, match="no header can carry"):
+            guarding.policy_of(options)
+    assert model.keys == ["Bearer good"]

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+import torch
 from openai import APIError, APIStatusError, AsyncOpenAI, OpenAI
 from PIL import Image
 
@@ -79,7 +80,8 @@ ENDED = 'workbench_requests_total{path="/v1/chat/completions",status="200"}'
 def test_a_client_that_leaves_a_stream_stops_its_answer_within_two_tokens(session, extra):
     ask = {"model": "demo", "messages": QUESTION, "max_tokens": 1000, "stream": True} | extra
     with running(session) as url, held(session, passes=5) as gate:
-        with httpx.stream("POST", f"{url}/v1/chat/completions", json=ask, timeout=60) as answer:
+        chat = f"{url}/v1/chat/completions"
+        with httpx.stream("POST", chat, json=ask, timeout=60) as answer:
             lines = answer.iter_lines()
             while "content" not in next(lines):
                 pass
@@ -88,6 +90,9 @@ def test_a_client_that_leaves_a_stream_stops_its_answer_within_two_tokens(sessio
         gate.open()
         until(lambda: httpx.get(f"{url}/health").json()["running"] == 0)
         assert -gate.left <= 3
+        httpx.post(chat, json=ask | {"max_tokens": 2}, timeout=60)  # one that is read to its end
+        until(lambda: metric(url, ENDED) == 2)
+        assert metric(url, "workbench_cancelled_total") == 1
 
 
 def test_a_client_that_waits_for_a_whole_answer_and_leaves_stops_it_too(session):
@@ -151,6 +156,20 @@ def test_an_error_inside_the_model_reaches_its_clients_and_the_server_goes_on(se
             assert "its log says why" in str(error) and "secret" not in str(error)
         assert client.chat.completions.create(**ask).usage.completion_tokens == 5
     assert "a secret of the machine" in caplog.text
+
+
+def test_a_model_whose_logits_are_not_numbers_says_so_without_a_traceback(session, url, caplog):
+    with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120) as client:
+        ask = {"model": "demo", "messages": QUESTION, "max_tokens": 5}
+        with replaced(session.llama.hook_points["unembed.hook_logits"], lambda x: x * torch.nan):
+            for more in ({}, {"extra_body": {"trace": True}}):
+                with pytest.raises(APIStatusError, match=r"logits are not numbers \(NaN\)") as refused:
+                    client.chat.completions.create(**ask, **more)
+                assert (refused.value.status_code, refused.value.code) == (500, "model_failed")
+            with pytest.raises(APIError, match="logits are not numbers"):
+                list(client.chat.completions.create(**ask, stream=True))
+        assert client.chat.completions.create(**ask).usage.completion_tokens == 5
+    assert "logits are not numbers" in caplog.text and "Traceback" not in caplog.text
 
 
 def alive() -> int:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from model import Batch, SamplingParams, generate, load
+from model import Batch, LogitsError, SamplingParams, generate, load, replaced
 from tests.tiny import CHUNK, byte_tokenizer
 
 
@@ -159,3 +159,20 @@ def test_a_prompt_is_scored_if_that_is_wanted(ours):
         assert step.top_logprobs == pytest.approx(expected[place].topk(2).values.tolist(), abs=1e-4)
     [(row, _)] = Batch(llama, processor).join(inputs, [GREEDY])
     assert row.prompt_steps == []
+
+
+def test_logits_that_are_not_numbers_end_a_score_and_a_step(ours):
+    llama, processor = ours
+    inputs = processor(QUESTIONS[1])
+
+    def broken_where_many(logits: torch.Tensor) -> torch.Tensor:
+        return logits * torch.nan if logits.shape[1] > 1 else logits
+
+    with replaced(llama.hook_point("unembed.hook_logits"), broken_where_many):
+        batch = Batch(llama, processor)
+        batch.join(inputs, [GREEDY])
+        with pytest.raises(LogitsError):
+            batch.join(inputs, [GREEDY], score=2)
+    broken = replaced(llama.hook_point("unembed.hook_logits"), lambda x: x * torch.nan)
+    with broken, pytest.raises(LogitsError):
+        batch.step()

@@ -311,7 +311,9 @@ def test_an_absent_shard_is_named(folder, in_shards):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"weight_map": []}', '{"weight_map": {}}', '{"weight_map": {"a": {}}}']
+    "text",
+    ["", "[]", "{}", '{"weight_map": []}', '{"weight_map": {}}', '{"weight_map": {"a": {}}}', "[" * 100_000],
+    ids=lambda text: text[:30],
 )
 def test_a_broken_index_is_named(folder, in_shards, text):
     broken = shutil.copytree(in_shards, folder / "shards")

@@ -170,20 +170,23 @@ def test_an_unknown_key_is_an_error_that_names_it(where):
 
 
 WRONG = {
-    "text_config.hidden_size": ["5120", 5120.0, 0, -1, None, True, [5120]],
-    "text_config.num_hidden_layers": ["48", 0, None, 4.5],
-    "text_config.rms_norm_eps": ["1e-5", None, float("nan"), [1e-5]],
+    "text_config.hidden_size": ["5120", 5120.0, 0, -1, None, True, [5120], 2**21],
+    "text_config.num_hidden_layers": ["48", 0, None, 4.5, 1025, 10**30],
+    "text_config.num_local_experts": [10**9],
+    "text_config.max_position_embeddings": [2**31],
+    "text_config.vocab_size": [10**18],
+    "text_config.rms_norm_eps": ["1e-5", None, float("nan"), [1e-5], 10**400],
     "text_config.use_qk_norm": ["yes", 1, None],
     "text_config.attention_bias": [0, "false"],
     "text_config.attn_temperature_tuning": ["on", [], 0.5],
-    "text_config.bos_token_id": ["<s>", 1.5, True, [1]],
-    "text_config.eos_token_id": ["</s>", [1, "2"], 1.5, {"id": 3}],
+    "text_config.bos_token_id": ["<s>", 1.5, True, [1], 2**31],
+    "text_config.eos_token_id": ["</s>", [1, "2"], 1.5, {"id": 3}, [-5], 10**30],
     "text_config.moe_layers": ["all", 3, [0, "1"], [0.5], [0, 48], [-1]],
     "text_config.no_rope_layers": ["none", 3, [1, 0], [1] * 47 + ["0"]],
     "text_config.no_rope_layer_interval": ["4", -1, 2.5],
     "text_config.interleave_moe_layer_step": ["2", -1, 1.5],
     "text_config.attention_chunk_size": ["8k", -1, 0.5],
-    "text_config.rope_theta": ["5e5", -1.0, [5e5]],
+    "text_config.rope_theta": ["5e5", -1.0, [5e5], 10**400],
     "text_config.rope_scaling": ["llama3", [8.0], 8.0],
     "text_config.rope_scaling.factor": ["8", None, 0, -8.0],
     "text_config.rope_scaling.rope_type": ["yarn", "linear", 3],
@@ -192,15 +195,16 @@ WRONG = {
     "text_config.head_dim": [127, "128"],
     "text_config.hidden_act": ["gelu", None],
     "text_config": [None, [], "llama"],
+    "vision_config.num_hidden_layers": [10**30],
     "vision_config.patch_size": [15, "14", 0],
-    "vision_config.image_size": [350, None],
+    "vision_config.image_size": [350, None, 336 * 10**28],
     "vision_config.num_attention_heads": [64, 3],
     "vision_config.intermediate_size": [4096],
     "vision_config.pixel_shuffle_ratio": [0, -0.5, "half", 0.3],
     "vision_config.hidden_act": ["silu"],
     "vision_config.rope_parameters": ["default"],
     "vision_config.rope_scaling": [scout()["text_config"]["rope_scaling"]],
-    "vision_config.multi_modal_projector_bias": ["no"],
+    "vision_config.multi_modal_projector_bias": ["no", True],
     "vision_config": ["clip", [1]],
     "image_token_index": ["<|patch|>", None, -1],
     "quantization_config": ["fp8", ["fp8"]],
@@ -212,7 +216,7 @@ WRONG = {
 @pytest.mark.parametrize(
     ("path", "value"),
     [(path, value) for path, wrong in WRONG.items() for value in wrong],
-    ids=lambda value: value if isinstance(value, str) else repr(value),
+    ids=lambda value: value if isinstance(value, str) else f"{value!r:.40}",
 )
 def test_a_value_that_cannot_be_is_an_error_that_names_its_key(path, value):
     with pytest.raises(ConfigError) as refused:
@@ -250,6 +254,29 @@ def test_a_file_that_is_no_text_is_an_error(tmp_path):
     (tmp_path / "config.json").write_bytes(b"\xff\xfe\x00{")
     with pytest.raises(ConfigError, match="not valid JSON"):
         Llama4Config.from_file(tmp_path / "config.json")
+
+
+@pytest.mark.parametrize("start", ["[", '{"a":'])
+def test_a_file_that_is_nested_without_end_is_an_error(tmp_path, start):
+    (tmp_path / "config.json").write_text(start * 100_000)
+    with pytest.raises(ConfigError, match="not valid JSON"):
+        Llama4Config.from_file(tmp_path / "config.json")
+
+
+def test_the_parameters_of_the_largest_model_that_a_file_may_describe_can_be_counted():
+    largest = 2**20
+    values = scout()
+    for part in ("text_config", "vision_config"):
+        sizes = ("hidden_size", "num_attention_heads", "vocab_size", "image_size", "head_dim")
+        sizes = [name for name in values[part] if name in sizes or "intermediate" in name or "_dim" in name]
+        values[part] |= dict.fromkeys(sizes, largest) | {"num_hidden_layers": 2}
+    values["text_config"] |= {"num_key_value_heads": largest, "num_local_experts": 1024}
+    # rotary positions in two dimensions take a head of four
+    values["vision_config"] |= {"num_attention_heads": largest // 4, "patch_size": 1024, "num_channels": 1024,
+                                "pixel_shuffle_ratio": 1.0}  # fmt: skip
+    with torch.device("meta"):
+        llama = Llama4(Llama4Config.from_dict(values))
+    assert llama.blocks[0].attn.q_proj.weight.numel() == largest**3
 
 
 def test_a_config_can_be_compared_and_used_as_a_key():

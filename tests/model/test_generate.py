@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from model import Inputs, SamplingParams, Step, generate, generate_batch, load, replaced
+from model import Inputs, LogitsError, SamplingParams, Step, generate, generate_batch, load, replaced
 from tests.speech import saying, spoken
 from tests.tiny import byte_tokenizer, load_reference, write_checkpoint
 
@@ -100,6 +100,15 @@ def test_a_steps_numbers_are_the_models_own_distribution(ours):
 def test_as_many_alternatives_as_asked_for_and_there_are(ours, count):
     for step in answer(ours, max_tokens=2, top_logprobs=count):
         assert len(step.top_ids) == len(step.top_logprobs) == min(count, 320)
+
+
+@pytest.mark.parametrize("settings", [{}, {"temperature": 0.6, "seed": 0}, {"top_logprobs": 0}], ids=str)
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_logits_that_are_not_numbers_are_an_error_and_no_token(ours, settings, value):
+    logits, one = ours[0].hook_point("unembed.hook_logits"), torch.tensor(7)
+    said = r"not numbers \(NaN\).*check the checkpoint, or load it with"
+    with replaced(logits, lambda x: x.index_fill(-1, one, value)), pytest.raises(LogitsError, match=said):
+        answer(ours, **settings)
 
 
 def test_a_seed_repeats_an_answer(ours):

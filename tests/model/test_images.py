@@ -144,16 +144,40 @@ def test_transformers_own_settings_file_is_read(tmp_path):
         ({"do_normalize": False}, "do_normalize is False"),
         ({"resample": 3}, "resample is 3"),
         ({"rescale_factor": 1.0}, r"rescale_factor is 1\.0"),
-        ({"max_patches": 0}, "1 or more, got 336 and 0"),
+        ({"rescale_factor": "x"}, "rescale_factor is 'x'"),
+        ({"rescale_factor": 10**400}, "rescale_factor is 1000"),
+        ({"max_patches": 0}, "max_tiles is 0; expected a whole number from 1 to 1024"),
+        ({"max_patches": 10**6}, "max_tiles is 1000000"),
+        ({"max_patches": 2.5}, r"max_tiles is 2\.5"),
+        ({"max_patches": "16"}, "max_tiles is '16'"),
+        ({"size": {"height": 336.0, "width": 336.0}}, r"tile_size is 336\.0"),
+        ({"size": {"height": "336", "width": "336"}}, "tile_size is '336'"),
+        ({"size": {"height": [], "width": []}}, "tile_size is "),
+        ({"size": {"height": 0, "width": 0}}, "tile_size is 0; expected a whole number of pixels from 1 up"),
+        ({"resize_to_max_canvas": "no"}, "resize_to_max_canvas is 'no'; expected true or false"),
+        ({"image_mean": [0.5] * 4}, r"image_mean is .*; expected three numbers"),
+        ({"image_mean": 0.5}, r"image_mean is 0\.5"),
+        ({"image_mean": [0.5, 0.5, float("nan")]}, "image_mean is"),
+        ({"image_std": [0, 0, 0]}, r"image_std is \(0, 0, 0\)"),
+        ({"image_std": [0.5, 0.5, 10**400]}, "image_std is"),
+        ({"image_std": ["0.5"] * 3}, "image_std is"),
+        ({"image_processor": [1]}, r"settings of pictures are \[1\]; expected an object"),
+        ([1], r"settings of pictures are \[1\]; expected an object"),
     ],
 )
 def test_settings_that_the_reference_does_not_have_are_refused(tmp_path, values, complaint):
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(values))
-    with pytest.raises(ImageError, match=complaint):
+    with pytest.raises(ImageError, match=rf"preprocessor_config\.json: .*{complaint}"):
         ImageSettings.from_folder(tmp_path)
 
 
-def test_settings_that_are_not_json_are_named(tmp_path):
-    (tmp_path / "preprocessor_config.json").write_text("{")
+def test_a_null_is_the_default_as_in_transformers(tmp_path):
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(dict.fromkeys(DEMO_TILES.to_dict())))
+    assert ImageSettings.from_folder(tmp_path) == ImageSettings()
+
+
+@pytest.mark.parametrize("damaged", [b"{", b"\xff", b"[" * 100_000], ids=["cut", "not UTF-8", "deep"])
+def test_settings_that_are_not_json_are_named(tmp_path, damaged):
+    (tmp_path / "preprocessor_config.json").write_bytes(damaged)
     with pytest.raises(ImageError, match=r"preprocessor_config\.json is not JSON"):
         ImageSettings.from_folder(tmp_path)

@@ -234,6 +234,27 @@ def test_parts_that_do_not_belong_together_are_refused():
         Processor(byte_tokenizer(), vision_config(patch_token=patch), DEMO_TILES)
 
 
+@pytest.mark.parametrize("kind", ["llama4", "llama4_text"])
+def test_a_tokenizer_that_knows_more_than_the_model_is_refused(kind):
+    tokenizer = byte_tokenizer()
+
+    def model_of(rows: int) -> Llama4Config:
+        text = {"num_hidden_layers": 1, "vocab_size": rows}
+        if kind == "llama4_text":
+            return Llama4Config.from_dict({"model_type": kind} | text)
+        whole = {
+            "model_type": kind,
+            "text_config": text,
+            "vision_config": {"hidden_size": 1408, "image_size": 336},
+        }
+        return Llama4Config.from_dict(whole | {"image_token_index": tokenizer.special_id("<|patch|>")})
+
+    Processor(tokenizer, model_of(tokenizer.vocab_size), ImageSettings())
+    few = tokenizer.vocab_size - 1
+    with pytest.raises(ProcessorError, match=f"ids up to {few}, but the model knows only {few} tokens"):
+        Processor(tokenizer, model_of(few), ImageSettings())
+
+
 def test_reprs_are_short():
     inputs = demo_processor()([shows(picture(99, 300), "What?")])
     assert (

@@ -168,6 +168,13 @@ def test_a_quantized_model_is_not_saved_by_halves_but_its_values_can_be(folder, 
     assert torch.equal(load(tmp_path)[0](IDS), before)
 
 
+def test_a_model_without_experts_has_nothing_to_quantize(tmp_path):
+    folder = write_checkpoint("scout", tmp_path, num_hidden_layers=2, moe_layers=[])
+    with pytest.raises(WeightsError, match=rf"quantize='fp8' is about experts, and {tmp_path} has none"):
+        load(folder, quantize="fp8")
+    assert not quantized(load(folder)[0])
+
+
 def test_what_cannot_be_quantized_is_named(folder, tmp_path, maverick):
     with pytest.raises(ValueError, match="quantize is 'int8'; expected None, 'fp8' or 'int4'"):
         load(folder, quantize="int8")

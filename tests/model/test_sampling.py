@@ -191,6 +191,8 @@ def test_tokens_are_drawn_as_often_as_they_are_likely():
         ("seed", 1.5), ("max_tokens", 0), ("max_tokens", 2.5), ("max_tokens", None), ("max_tokens", True),
         ("top_logprobs", -1), ("top_logprobs", 1.0), ("stop", ""), ("stop", ["a", ""]), ("stop", [1]),
         ("stop", None), ("stop", 5), ("logit_bias", {-1: 1.0}), ("logit_bias", {1: math.nan}),
+        ("temperature", 1e39), ("repetition_penalty", 1.1e6), ("frequency_penalty", -1.1e6),
+        ("presence_penalty", 10**400), ("logit_bias", {2: 1e39}),
     ],
 )  # fmt: skip
 def test_a_setting_that_cannot_be_is_an_error_that_names_it(name, value):
@@ -218,6 +220,20 @@ def test_a_bias_is_added_before_all_else_and_names_a_token_that_there_is():
 @pytest.mark.parametrize(("given", "kept"), [("\n", ("\n",)), (["a", "bc"], ("a", "bc")), ((), ())])
 def test_stop_is_one_text_or_several(given, kept):
     assert SamplingParams(stop=given).stop == kept
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1e-300, 1e6])
+@pytest.mark.parametrize("penalty", [1e-300, 1.0, 1e6])
+def test_the_largest_settings_stay_within_float32(temperature, penalty):
+    logits = torch.tensor([[0.0, 30.0, -torch.inf, -30.0, 7.0]])
+    for sign in (-1e6, 1e6):
+        params = SamplingParams(
+            temperature=temperature, seed=0, repetition_penalty=penalty, logit_bias={0: sign, 3: -sign},
+            frequency_penalty=sign, presence_penalty=-sign,
+        )  # fmt: skip
+        [made] = edited(logits, [drawer(params, prompt=[0, 1, 2], said=[0, 3, 3])])
+        assert not restrict(made, params).isnan().any() and made[[0, 1, 3, 4]].isfinite().all()
+        assert sample(logits[0], params, prompt=[0, 1, 2], said=[0, 3, 3]) != 2
 
 
 @pytest.mark.parametrize("setting", ["temperature", "top_p", "repetition_penalty"])

@@ -336,6 +336,10 @@ UNKNOWN = {
         lambda q: q.update(quant_method="fbgemm_fp8", modules_to_not_convert=["("]),
         "modules_to_not_convert has a pattern that is none",
     ),
+    "a bound of activations that is none": (
+        lambda q: q.update(quant_method="fbgemm_fp8", activation_scale_ub="1200"),
+        "activation_scale_ub is '1200'; expected a number above 0",
+    ),
     "a quantized head": (lambda q: q["ignore"].remove("re:.*lm_head"), "lm_head is quantized"),
     "some experts of a layer": (
         lambda q: q["ignore"].append(f"{EXPERT}.up_proj"),

@@ -1,6 +1,8 @@
 """The oracle is Meta's own Tokenizer with the published vocabulary, both from the llama-models package."""
 
+import json
 import random
+import time
 
 import pytest
 import tokenizers
@@ -86,6 +88,16 @@ def test_fifteen_hundred_mixed_texts_have_metas_ids_and_come_back():
 )
 def test_very_long_runs_are_cut_where_meta_cuts_them(text):
     assert real_tokenizer().encode(text) == metas_ids(text)
+
+
+def test_long_words_take_no_longer_than_short_ones():
+    def seconds(text: str) -> float:
+        start = time.thread_time()
+        byte_tokenizer().encode(text)
+        return time.thread_time() - start
+
+    # as often as there are characters, or as often as there are pairs of them
+    assert seconds(("a" * 24_999 + " ") * 4) < 20 * seconds(("a" * 24 + " ") * 4_000)
 
 
 def test_half_a_surrogate_pair_is_a_replacement_character():
@@ -197,6 +209,10 @@ def test_stop_ids_are_those_that_the_vocabulary_has():
     assert tokenizer.stop_ids == (2,)
 
 
+def test_the_size_of_a_vocabulary_with_gaps_is_that_of_its_largest_id():
+    assert Tokenizer(byte_level(models.BPE({"a": 40}, []), [BOS])).vocab_size == 41
+
+
 def test_a_folder_with_both_files_is_read_from_tokenizer_json(tmp_path):
     byte_tokenizer().save(tmp_path)
     (tmp_path / "tokenizer.model").write_text("damaged")
@@ -221,10 +237,40 @@ def test_a_folder_without_a_tokenizer_says_what_was_looked_for(tmp_path):
         ("[]", "not a tokenizer"),
         ("{}", "no model"),
         ('{"model": {"type": "Unigram"}}', "Unigram"),
+        ('{"model": null}', "no model"),
+        ("\xff", "not a tokenizer"),
+        ("[" * 100_000, "not a tokenizer"),
+        ('{"model": {"type": "BPE"}}', "no vocab or no merges"),
     ],
 )
 def test_a_damaged_or_foreign_tokenizer_json_is_refused_by_name(tmp_path, text, complaint):
-    (tmp_path / "tokenizer.json").write_text(text)
+    (tmp_path / "tokenizer.json").write_text(text, encoding="latin-1")
+    with pytest.raises(TokenizerError, match=complaint):
+        Tokenizer.from_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("part", "complaint"),
+    [
+        ({"vocab": []}, "no vocab or no merges"),
+        ({"merges": None}, "no vocab or no merges"),
+        ({"vocab": {"a": -1}}, "the token 'a' has the id -1"),
+        ({"vocab": {"a": "0"}}, "the token 'a' has the id '0'"),
+        ({"merges": ["a b", "a c"]}, "merge 1 is 'a c'; expected two tokens"),
+        ({"merges": [["b", "a"]]}, r"merge 0 is \['b', 'a'\]"),
+        ({"merges": ["ab"]}, "merge 0 is 'ab'"),
+        ({"merges": [7]}, "merge 0 is 7"),
+        ({"merges": [[[], "a"]]}, "merge 0 is"),
+    ],
+)
+def test_a_damaged_vocabulary_or_merge_is_named(tmp_path, part, complaint):
+    backend = byte_level(models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")]), [BOS])
+    file = tmp_path / "tokenizer.json"
+    backend.save(str(file))
+    written = json.loads(file.read_text())
+    assert Tokenizer.from_folder(tmp_path).encode("ab") == [2]
+    written["model"] |= part
+    file.write_text(json.dumps(written))
     with pytest.raises(TokenizerError, match=complaint):
         Tokenizer.from_folder(tmp_path)
 

@@ -26,7 +26,7 @@ def test_a_table_of_tokens_has_a_row_for_each(trace):
     assert len(rows) == len(trace) and rows.token.tolist() == list(range(len(trace)))
     assert rows.text.tolist() == trace.tokens and rows.token_id.tolist() == trace.token_ids.tolist()
     assert rows.phase.value_counts().to_dict() == {"prompt": len(trace) - 4, "generated": 4}
-    assert rows.modality.tolist()[:3] == ["structure", "patch", "patch"]
+    assert rows.modality.tolist()[:3] == ["marker", "patch", "patch"]
     assert np.array_equal(rows[["x0", "y0", "x1", "y1"]], trace.patch_box, equal_nan=True)
     assert rows.logprob.notna().sum() == 4
     np.testing.assert_array_equal(rows.logprob[trace.generated_index], trace.logprobs)

@@ -66,6 +66,10 @@ def test_the_planted_word_appears_in_the_layer_that_writes_it(plant):
     assert says == [PLAIN, PLAIN, *7 * [PLANTED]], "embedding, layer 0, and from layer 1 on"
     assert lens.settled()[last] == PLANTED_LAYER and lens.settled()[3] == -1
     assert lens.ranks[last, :, 0].tolist()[2:] == 7 * [1]
+    first_two = logit_lens(plant, "What is seen?", layers=[0, PLANTED_LAYER]).settled()
+    assert first_two[last] == PLANTED_LAYER and first_two[3] == 0
+    with pytest.raises(LensError, match="have another word after layer 0, the last that was read"):
+        logit_lens(plant, "What is seen?", layers=[-1, 0]).settled()
     quiet = logit_lens(plant, "What is seen?", edits=[SilenceExpert(PLANTED_LAYER, 3)])
     assert {quiet.texts[i] for i in quiet.ids[last, :, 0].tolist()} == {PLAIN}
 
@@ -107,7 +111,8 @@ def test_what_cannot_be_read_is_refused(session, inputs):
         f"{rows} rows x 9 layers x {width} wide x 4 bytes are [\\d,]+ bytes, the budget is 1,000": {
             "budget": 1000
         },
-        "expected some of -1": {"layers": [8]},
+        r"layers is \[8\]; expected some of -1": {"layers": [8]},
+        r"layers is \[1.7\]; expected some of -1": {"layers": [1.7]},
         "top is 0": {"top": 0},
         "which is 2 tokens": {"follow": ["ab"]},
         "an id of 0 to 319": {"follow": [320]},

@@ -166,16 +166,33 @@ def test_json_holds_bytes_and_the_answers(scout):
                                     "usable": 24564 * 2**20 - RESERVE}  # fmt: skip
 
 
+def test_a_model_without_experts_is_planned_as_it_is_stored_alone(tmp_path):
+    folder = write_checkpoint("scout", tmp_path, num_hidden_layers=2, moe_layers=[])
+    assert [scheme.name for scheme in plan(folder).schemes] == ["fp32"]
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
         ({"model": "nowhere"}, "nowhere is neither maverick, scout or demo, nor a config.json"),
         ({"model": "scout", "context": 0}, "context is 0; Llama 4 Scout takes 1 to 10485760 tokens"),
         ({"model": "maverick", "context": 2**21}, "takes 1 to 1048576 tokens"),
-        ({"model": "scout", "sequences": 0}, "sequences is 0; expected 1 or more"),
+        ({"model": "scout", "context": 1.5}, r"context is 1\.5; Llama 4 Scout takes 1 to 10485760 tokens"),
+        ({"model": "scout", "sequences": 0}, "sequences is 0; expected a whole number from 1 to"),
+        ({"model": "scout", "sequences": 1.5}, r"sequences is 1\.5; expected a whole number"),
+        ({"model": "scout", "sequences": 10**400}, "expected a whole number from 1 to 2147483647"),
         ({"model": "scout", "devices": ["3xVoodoo"]}, "'3xVoodoo' is no device; expected one of RTX 4090, "),
     ],
-    ids=["no such model", "no context", "too long a context", "no sequence", "no such device"],
+    ids=[
+        "no such model",
+        "no context",
+        "too long a context",
+        "half a token",
+        "no sequence",
+        "half a sequence",
+        "too many sequences",
+        "no such device",
+    ],
 )
 def test_what_cannot_be_planned_is_named(given, said):
     with pytest.raises(ValueError, match=said):

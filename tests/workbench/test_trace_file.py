@@ -227,6 +227,18 @@ def test_thousands_of_pictures_that_are_claimed_take_no_memory(trace, tmp_path):
         wb.Trace.open(tmp_path / "many")
 
 
+@pytest.mark.parametrize("size", [np.nan, np.inf, 30.0])
+def test_sizes_of_pictures_that_are_no_whole_numbers_are_refused(trace, tmp_path, size):
+    arrays, said = contents(trace)
+    # left out, so that a grey one of this size would be made
+    arrays = {name: array for name, array in arrays.items() if not name.startswith("image.")}
+    arrays["image_sizes"] = np.full(arrays["image_sizes"].shape, size, np.float32)
+    metadata = {"format": trace_file.FORMAT, "version": "2", "header": json.dumps(said), "digest": ""}
+    (tmp_path / "odd").write_bytes(save(arrays, metadata=metadata))
+    with pytest.raises(wb.TraceError, match=r"image_sizes float32 .* expected int32"):
+        wb.Trace.open(tmp_path / "odd")
+
+
 def test_pictures_too_large_to_be_opened_again_are_not_saved(trace, tmp_path, monkeypatch):
     monkeypatch.setattr(trace_file, "LARGEST_IMAGES", 10)
     with pytest.raises(wb.TraceError, match="pixels; expected at most 10"):

@@ -9,7 +9,8 @@ from model import Step
 from workbench.engines.wire import EngineError
 
 ENDINGS = {"abort": "cancelled"}  # SGLang's word
-_AS_ID = re.compile(r"token_id:(\d+)")  # vLLM's, with return_tokens_as_token_ids
+MOST_TOKENS = 2**24  # of a conversation: more than any context, and lists of so many can still be made
+_AS_ID = re.compile(r"token_id:(\d{1,9})")  # vLLM's, with return_tokens_as_token_ids; nine digits: int32
 
 
 @dataclass
@@ -47,7 +48,7 @@ class Answer:
     def new(self) -> int:
         """How many tokens were generated, as far as that was told."""
         told = self.usage.get("completion_tokens")
-        return len(self.token_ids) or (told if isinstance(told, int) else len(self.logprobs))
+        return len(self.token_ids) or (len(self.logprobs) if told is None else told)
 
     def until(self, parts: int) -> Answer:
         """The answer as it was after so many parts."""
@@ -64,7 +65,7 @@ class Answer:
         """
         try:
             return self._take(body)
-        except (TypeError, AttributeError, KeyError, ValueError, IndexError) as error:
+        except (TypeError, AttributeError, KeyError, ValueError, IndexError, OverflowError) as error:
             said = f"{self.where} answers in another form than OpenAI's ({error}): {str(body)[:200]}"
             raise EngineError(said) from None
 
@@ -74,22 +75,25 @@ class Answer:
         for one in (body, choice):
             beside |= one.get("sglext") or one.get("sgl_ext") or {}
         self.fingerprint = body.get("system_fingerprint") or self.fingerprint
-        self.usage = self.usage | (body.get("usage") or {})
-        self.prompt_ids = body.get("prompt_token_ids") or choice.get("prompt_token_ids") or self.prompt_ids
+        self.usage = self.usage | _counts(body.get("usage") or {})
+        prompt = body.get("prompt_token_ids") or choice.get("prompt_token_ids")
+        self.prompt_ids = _ids(prompt) if prompt else self.prompt_ids
         self.prompt_experts = body.get("prompt_routed_experts") or self.prompt_experts
         self.experts = choice.get("routed_experts") or beside.get("routed_experts") or self.experts
-        self.trace_id = choice.get("trace_id") or self.trace_id
-        reason = choice.get("finish_reason")
+        self.trace_id = _word(choice, "trace_id") or self.trace_id
+        reason = _word(choice, "finish_reason")
         self.finish_reason = ENDINGS.get(reason, reason) or self.finish_reason
         said = choice.get("message") or choice.get("delta") or {}
-        text, logprobs = said.get("content") or "", (choice.get("logprobs") or {}).get("content") or []
-        ids = choice.get("token_ids") or [i for i in map(token_id, logprobs) if i is not None]
+        text, logprobs = _word(said, "content") or "", (choice.get("logprobs") or {}).get("content") or []
+        for one in logprobs:
+            _check_likely(one)
+        ids = _ids(choice.get("token_ids") or [i for i in map(token_id, logprobs) if i is not None])
         if not (text or logprobs or ids):
             return None
         logprob = float(logprobs[-1]["logprob"]) if logprobs else float("nan")
         self.logprobs += logprobs
-        self.token_ids += map(int, ids)
-        self.parts.append(Step(int(ids[-1]) if ids else -1, "" + text, logprob, (), (), reason))
+        self.token_ids += ids
+        self.parts.append(Step(ids[-1] if ids else -1, text, logprob, (), (), reason))
         self._marks.append((len(self.token_ids), len(self.logprobs)))
         return self.parts[-1]
 
@@ -98,3 +102,38 @@ def token_id(told: dict) -> int | None:
     """The id of a token in OpenAI's log-probabilities, where it stands in place of its text."""
     found = _AS_ID.fullmatch(str(told.get("token")))
     return int(found[1]) if found else None
+
+
+def _whole(value: object, below: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < below
+
+
+def _ids(told: object) -> list[int]:
+    if not isinstance(told, list) or not all(_whole(one, 2**31) for one in told):
+        raise ValueError("token ids are no list of whole numbers of 31 bits")
+    return told
+
+
+def _counts(usage: dict) -> dict[str, int]:
+    """How many tokens were counted, where that was told."""
+    counts = {name: usage.get(name) for name in ("prompt_tokens", "completion_tokens")}
+    counts = {name: count for name, count in counts.items() if count is not None}
+    for name, count in counts.items():
+        if not _whole(count, MOST_TOKENS):
+            raise ValueError(f"{name} is no number of tokens below {MOST_TOKENS}")
+    return counts
+
+
+def _word(owner: dict, name: str) -> str | None:
+    word = owner.get(name)
+    if word is not None and not isinstance(word, str):
+        raise ValueError(f"{name} is no text")
+    return word
+
+
+def _check_likely(told: dict) -> None:
+    """Raise unless a token and each of its alternatives has a number."""
+    for one in (told, *(told.get("top_logprobs") or ())):
+        if not isinstance(one["logprob"], int | float):
+            raise ValueError("a logprob is no number")
+        float(one["logprob"])  # raises for a whole number that is none

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import tokenize
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +21,8 @@ from workbench.layout import NOT_CAPTURED, TraceError
 
 SHARED = 255  # SGLang's number for the slot of a shared expert
 _EXPECTED = "expected whole numbers [tokens, layers, ranks]"
+# of a .npy header, which is Python: one may not be any, be nested too deep, or claim more than memory holds
+_HEADER_FAULTS = (SyntaxError, tokenize.TokenError, RecursionError, OverflowError, MemoryError)
 
 
 def decoded(sent: object, name: str = "routed_experts") -> np.ndarray:
@@ -48,8 +51,7 @@ def _out_of_base64(sent: str | bytes, name: str) -> np.ndarray:
         if data.startswith(np.lib.format.MAGIC_PREFIX):
             return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
         return np.frombuffer(data, "<i4").astype(np.int64)
-    # a header may claim more than any memory holds
-    except (binascii.Error, ValueError, TypeError, EOFError, MemoryError) as error:
+    except (binascii.Error, ValueError, TypeError, EOFError, *_HEADER_FAULTS) as error:
         raise TraceError(f"{name} is no base64 of int32 or of a .npy file: {error}") from None
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from workbench.run import Reply
 
 CONNECT_SECONDS = 10.0
+LONGEST_SILENCE = 1e6  # seconds; a socket takes no infinite number
 LONGEST_QUOTE = 300  # characters of what a server says
 ADVICE = {
     401: "give the right key: connect(..., api_key=...)",
@@ -54,8 +55,10 @@ class Wire:
         address = _address(url)
         # a password in the address is used and never shown
         self.url = str(address.copy_with(userinfo=b"")).rstrip("/")
-        if not isinstance(timeout, int | float) or not timeout > 0:
-            raise ValueError(f"timeout is {timeout}; expected seconds, more than 0")
+        if not isinstance(timeout, int | float) or not 0 < timeout <= LONGEST_SILENCE:
+            raise ValueError(
+                f"timeout is {timeout}; expected seconds, more than 0 and at most {LONGEST_SILENCE:,.0f}"
+            )
         if api_key is not None and not (api_key.isascii() and api_key.isprintable() and api_key):
             raise ValueError("api_key is empty or has characters that no header can carry")
         self.timeout = timeout
@@ -92,6 +95,7 @@ class Wire:
             EngineError: also for an error that comes as an event.
         """
         with self._asked("POST", path, body) as response:
+            response.encoding = "utf-8"  # as events always are, whatever a header says
             for line in response.iter_lines():
                 name, _, data = line.partition(":")
                 if name != "data":
@@ -152,9 +156,11 @@ class Wire:
 def _address(url: str) -> httpx.URL:
     try:
         address = httpx.URL(url)
-    except (httpx.InvalidURL, TypeError):
+        address.raw_host.decode("ascii").encode("idna")  # as a socket will: a label may be too long, or empty
+    except (httpx.InvalidURL, TypeError, UnicodeError):
         address = httpx.URL("")
-    if address.scheme not in ("http", "https") or not address.host:
+    reachable = address.host and (address.port is None or 0 < address.port < 2**16)
+    if address.scheme not in ("http", "https") or not reachable:
         raise ValueError(f"url is {url!r}; expected http://host:port/v1")
     # the server alone is named: its API is meant
     return address.copy_with(path="/v1") if address.path == "/" else address

@@ -18,7 +18,7 @@ import torch
 from model import Llama4
 from workbench.grounding.attention import attention_again
 from workbench.grounding.maps import PatchMap, PatchMaps
-from workbench.grounding.passes import Asked, Case
+from workbench.grounding.passes import GIB, Asked, Case, Cost
 from workbench.grounding.patches import GroundingError
 from workbench.grounding.scores import Scores, pointing_at, score
 from workbench.grounding.truth import TOGETHER, Truth
@@ -80,6 +80,7 @@ def find_grounding_heads(
     region: str = TOGETHER,
     seed: int = 0,
     untrained: bool = True,
+    budget: int = 2 * GIB,
 ) -> GroundingHeads:
     """The heads, or the layer, or the few best heads together, that point best at what words speak of.
 
@@ -92,13 +93,18 @@ def find_grounding_heads(
     Args:
         session: the loaded model. questions: words with their truths. region: see `score`.
         seed: of the halves and the random weights. untrained: whether to search a model with random weights,
-            which takes as many passes again.
+            which takes as many passes again. budget: bytes for that model.
 
     Raises:
-        GroundingError: there are fewer than two groups of questions, or none can be asked in a half.
+        GroundingError: there are fewer than two groups of questions, or none can be asked in a half; or the
+            model with random weights is over the budget, before anything runs.
     """
     if not questions:
         raise GroundingError("there are no questions; expected two or more")
+    if untrained:
+        _random_weights_cost(session.llama).within(
+            budget, "a model with random weights", "give untrained=False"
+        )
     cases = [Case.of(session, question.asked) for question in questions]
     words = [case.word(question.word).start for case, question in zip(cases, questions, strict=True)]
     truths = [question.truth for question in questions]
@@ -158,6 +164,15 @@ def _halves(truths: Sequence[Truth], seed: int) -> tuple[list[int], list[int]]:
     order = np.random.default_rng((seed, 51)).permutation(len(names))
     first = {names[at] for at in order[: len(names) // 2]}
     return tuple([n for n, group in enumerate(groups) if (group in first) == here] for here in (True, False))
+
+
+def _random_weights_cost(llama: Llama4) -> Cost:
+    """Of `_random_weights`: unquantized, whatever the model is."""
+    with torch.device("meta"):
+        numbers = sum(parameter.numel() for parameter in Llama4(llama.config).parameters())
+    # drawn as float32 on the CPU, so that a seed gives the same weights wherever the model is
+    copied = 0 if (llama.device.type, llama.dtype) == ("cpu", torch.float32) else llama.dtype.itemsize
+    return Cost(0, 0, numbers * (torch.float32.itemsize + copied))
 
 
 def _random_weights(llama: Llama4, seed: int) -> Llama4:

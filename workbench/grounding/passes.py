@@ -52,8 +52,10 @@ class Cost:
     def __str__(self) -> str:
         return f"{self.passes} passes of text, {self.tiles} tiles, {self.bytes / 2**20:,.1f} MiB"
 
-    def within(self, budget: int, what: str) -> Cost:
-        """This cost, unless it is over the budget in bytes.
+    def within(
+        self, budget: int, what: str, advice: str = "shorten the conversation, send smaller pictures"
+    ) -> Cost:
+        """This cost, unless it is over the budget in bytes; `advice` is what to do then.
 
         Raises:
             GroundingError: it is; says both numbers.
@@ -61,7 +63,7 @@ class Cost:
         if self.bytes > budget:
             raise GroundingError(
                 f"{what} needs {self.bytes / 2**20:,.1f} MiB at once, the budget is "
-                f"{budget / 2**20:,.1f} MiB; shorten the conversation, send smaller pictures, or give budget="
+                f"{budget / 2**20:,.1f} MiB; {advice}, or give budget="
             )
         return self
 

@@ -117,8 +117,8 @@ def score(
             raise GroundingError(f"there are {len(maps)} maps and {len(some)} {name}; expected one each")
     groups = [number if truth.group is None else truth.group for number, truth in enumerate(truths)]
     looks = [look_at(one.patches, truth, region) for one, truth in zip(maps, truths, strict=True)]
-    # where all that shows the thing is masked, there is nothing to find
-    asked = [n for n, look in enumerate(looks) if look and (look.cover > 0)[look.among & maps[n].kept].any()]
+    # where every patch on the thing is masked, there is nothing to find
+    asked = [n for n, look in enumerate(looks) if look and look.on[look.among & maps[n].kept].any()]
     if not asked:
         raise GroundingError(f"none of {len(maps)} words can be asked about in {region!r}")
 
@@ -241,6 +241,7 @@ def pointing_at(patches: Patches, truth: Truth, region: str = TOGETHER) -> Calla
 
     def measure(one: PatchMap) -> float:
         among = look.among & one.kept if look else np.zeros(0, bool)
-        return _pointing(one.scores[among], look.on[among]) if among.any() else float("nan")
+        asked = look is not None and look.on[among].any()
+        return _pointing(one.scores[among], look.on[among]) if asked else float("nan")
 
     return measure

@@ -45,9 +45,10 @@ Provide your safety assessment for ONLY THE LAST {side} message in the above con
 # what would end the conversation, or begin another turn of it, from within
 SPECIAL = re.compile(r"<\|([^|<>]{1,40})\|>")
 SECTION = re.compile(r"<\s*((?:BEGIN|END)\s+(?:UNSAFE\s+CONTENT\s+CATEGORIES|CONVERSATION))\s*>", re.I)
-SPEAKER = re.compile(r"^(\W*)(User|Agent|Assistant|System)(\s*):", re.I | re.M)
-VERDICT = re.compile(r"\s*unsafe\b", re.I)
-ENDINGS = re.compile(r"(?:<\|(?:eot|eot_id|eom|eom_id|end_of_text)\|>|\s)+$")
+# within a line: across line ends it would be tried as often as the square of their number
+SPEAKER = re.compile(r"^([^\w\n]*)(User|Agent|Assistant|System)(\s*):", re.I | re.M)
+UNSAFE = re.compile(r"\s*unsafe\b", re.I)
+ONE_WORD = re.compile(r"\s*(\w+)(?:<\|(?:eot|eot_id|eom|eom_id|end_of_text)\|>|\s)*")
 
 
 def prompt(turns: Sequence[Said], form: str) -> str:
@@ -79,10 +80,10 @@ def verdict(text: str) -> Verdict:
     Raises:
         GuardError: it is no verdict.
     """
-    said = ENDINGS.sub("", text).strip()
-    if said.lower() == "safe":
+    word = ONE_WORD.fullmatch(text)
+    if word and word[1].lower() == "safe":
         return Verdict(False)
-    if not VERDICT.match(said):
-        raise GuardError(f"the guard's answer is no verdict: {said[:60]!r}")
-    codes = dict.fromkeys(re.findall(r"\bS\d{1,2}\b", said.upper()))
+    if not UNSAFE.match(text):
+        raise GuardError(f"the guard's answer is no verdict: {text.strip()[:60]!r}")
+    codes = dict.fromkeys(re.findall(r"\bS\d{1,2}\b", text.upper()))
     return Verdict(True, tuple(hazard(code) for code in codes))

@@ -20,6 +20,8 @@ INVISIBLE = re.compile(
 # ASCII written a second time where no font has a glyph for it; models read it all the same
 TAGS = re.compile("[\U000e0020-\U000e007e]+")
 SPACES = re.compile(r"\s+")
+# Unicode's Stream-Safe Text Format (UAX #15): as many marks on one letter, then a joiner that nobody sees
+MOST_MARKS, JOINER = 30, "\u034f"
 
 # small letters, and how the Latin letter is written that they, or their capitals, look like
 LOOKALIKES = str.maketrans(
@@ -36,9 +38,13 @@ LOOKALIKES = str.maketrans(
 
 
 def readable(text: str) -> str:
-    """The text in ordinary letters (Unicode's NFKC), with what is invisible taken out or made visible."""
+    """The text in ordinary letters (Unicode's NFKC), with what is invisible taken out or made visible.
+
+    Half of a surrogate pair, which is no character, becomes U+FFFD, as models are shown it.
+    """
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     shown = TAGS.sub(lambda run: f" {''.join(chr(ord(tag) - 0xE0000) for tag in run[0])} ", text)
-    return unicodedata.normalize("NFKC", INVISIBLE.sub("", shown))
+    return unicodedata.normalize("NFKC", _few_marks(INVISIBLE.sub("", shown)))
 
 
 def folded(text: str) -> str:
@@ -47,6 +53,18 @@ def folded(text: str) -> str:
     Letters of other alphabets that look like Latin ones become those; what is compared must be folded, too.
     """
     apart = unicodedata.normalize("NFKD", readable(text))
-    bare = "".join(letter for letter in apart if not unicodedata.combining(letter))
+    bare = "".join(letter for letter in apart if not unicodedata.combining(letter) and letter != JOINER)
     small = unicodedata.normalize("NFC", bare.casefold().translate(LOOKALIKES))
     return SPACES.sub(" ", small)
+
+
+def _few_marks(text: str) -> str:
+    # n marks in a row are put in order in n² steps, a joiner ends the row
+    kept, marks = [], 0
+    for letter in text:
+        marks = marks + 1 if unicodedata.combining(letter) else 0
+        if marks > MOST_MARKS:
+            kept.append(JOINER)
+            marks = 1
+        kept.append(letter)
+    return "".join(kept)

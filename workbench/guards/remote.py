@@ -21,6 +21,7 @@ from workbench.guards.said import Said, turns
 
 Form = Literal["chat", "llama-guard-3", "llama-guard-4"]
 FORMS = ("chat", *TOKENS)
+LONGEST = 1e6  # seconds; httpx cannot count to much more
 LARGEST_ANSWER = 2**20  # bytes; a verdict with all its frills has a few hundred
 
 
@@ -41,7 +42,7 @@ class RemoteGuard:
         key: sent as a bearer token. seconds: the longest that a verdict may take.
 
     Raises:
-        ValueError: an address or a form that cannot be.
+        ValueError: an address, a form, a key or a time that cannot be.
     """
 
     can_fail = True
@@ -53,8 +54,15 @@ class RemoteGuard:
             raise ValueError(f"the guard's address is {url!r}; expected http(s)://HOST/v1")
         if form not in FORMS:
             raise ValueError(f"a guard is asked in one of the forms {', '.join(FORMS)}; not {form!r}")
-        if not 0 < seconds < float("inf"):
-            raise ValueError(f"a guard's time is {seconds} s; expected more than 0")
+        if not 0 < seconds <= LONGEST:
+            raise ValueError(
+                f"a guard's time is {seconds} s; expected more than 0 and at most {LONGEST:,.0f}"
+            )
+        if key and not (key.isascii() and key.isprintable()):
+            raise ValueError(
+                "the guard's key has characters that no header can carry; expected printable ASCII without a "
+                "line end"
+            )
         self.name = model
         self.form = form
         self.seconds = seconds

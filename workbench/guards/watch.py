@@ -29,7 +29,7 @@ class Watch:
         self.shown = 0
         self.finding = Finding("output", policy.guard.name, "safe")
         self._judged = 0  # tokens
-        self._length = 0  # characters
+        self._before = ""  # the last characters of what was judged
 
     @property
     def stopped(self) -> bool:
@@ -49,9 +49,9 @@ class Watch:
         """
         if not self.due(texts, ended):
             return
-        answer = "".join(texts)
-        if len(answer) > self._length:
-            self.finding |= self.policy.output(self.messages, answer[max(0, self._length - REACH) :])
+        new = "".join(texts[self._judged :])
+        if new:
+            self.finding |= self.policy.output(self.messages, self._before + new)
         if not self.stopped:
             self.shown = len(texts) if ended else self._judged
-        self._judged, self._length = len(texts), len(answer)
+        self._judged, self._before = len(texts), (self._before + new)[-REACH:]

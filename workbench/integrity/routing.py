@@ -16,7 +16,7 @@ import numpy as np
 from model.config import TextConfig
 from workbench.integrity.report import Flaw
 from workbench.integrity.reweighted import edited, reweighted_columns, reweighted_flaws, without_columns
-from workbench.provenance import MISSING, kind
+from workbench.provenance import DERIVED, MISSING, kind
 from workbench.trace import NOT_CAPTURED, PROMPT, Trace
 
 ENOUGH_TOKENS = 16  # for a pattern of ids that no router makes by accident
@@ -131,7 +131,9 @@ def _gates(trace: Trace, seen: np.ndarray) -> Iterator[Flaw]:
         return
     chosen = _chosen_logits(trace)[seen]
     own = 1 / (1 + np.exp(-np.clip(chosen, -80, 80)))
-    coarse = _HALF if trace.provenance.get("routed_weights", "").startswith("DERIVED") else _BFLOAT16
+    said = trace.provenance.get("routed_weights", "")
+    # derived ones are rounded to the dtype that is named, and kept in float16
+    coarse = _HALF if kind(said) == DERIVED and "bfloat16" not in said else _BFLOAT16
     # of the stored logit, of the stored gate, and below the smallest ordinary float16
     allowed = 2 * (np.abs(chosen) * _HALF * own * (1 - own) + coarse * own + 2.0**-24)
     if (wrong := (np.abs(gates - own) > allowed).any((1, 2))).any():

@@ -5,6 +5,7 @@ Every edit of this package is a set of hook points with a function for each: cho
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
@@ -25,7 +26,15 @@ Change = Callable[[Tensor, np.ndarray], Tensor]
 
 
 class NothingChangedError(EditError):
-    """An edit that could be applied, and left everything as it was."""
+    """An edit that could be applied, and left everything as it was.
+
+    Args:
+        edit: which. why: as a reason.
+    """
+
+    def __init__(self, edit: object, why: str) -> None:
+        super().__init__(f"{edit} changed nothing: {why}")
+        self.edit = edit
 
 
 @contextmanager
@@ -83,7 +92,7 @@ def rows_changed(
     if silent := [name for name in changes if name not in fired]:
         raise EditError(f"{edit} was never reached at {silent[0]}; nothing was changed there")
     if nothing is not None and not (changed and bool(changed[0])):
-        raise NothingChangedError(f"{edit} changed nothing: {nothing}")
+        raise NothingChangedError(edit, nothing)
 
 
 def token_axis(point: HookPoint) -> int | None:
@@ -119,14 +128,14 @@ def layers_of(layers: int | Sequence[int] | str, having: Sequence[int], what: st
     """True layer numbers.
 
     Raises:
-        EditError: a layer has no such part, or there is none.
+        EditError: a layer has no such part, there is none, or it is no whole number.
     """
     if isinstance(layers, str):
         if layers != "all":
             raise EditError(f"layers is {layers!r}; expected a layer, several, or 'all'")
         return tuple(having)
     try:
-        chosen = tuple(int(layer) for layer in np.atleast_1d(layers))
+        chosen = tuple(operator.index(layer) for layer in np.atleast_1d(layers))
     except (TypeError, ValueError):
         raise EditError(f"layers is {layers!r}; expected a layer, several, or 'all'") from None
     if not chosen:

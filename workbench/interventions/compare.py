@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -254,14 +255,21 @@ def _measured(
     out = np.zeros((len(variants), 2, len(answer)))
     for i, edits in enumerate(variants):
         tell(f"control {i} of {len(variants) - 1}" if i else "the edit, measured", i + 2)
-        try:
-            edited = answer_logprobs(llama, inputs, answer, edits, features)
-        except NothingChangedError:
-            if i == 0:
-                raise
-            continue  # a peer that finds nothing to change has no effect: 0
-        out[i] = compared(plain, edited, answer)
+        ask = partial(answer_logprobs, llama, inputs, answer, features=features)
+        edited = _peer(ask, edits) if i else ask(edits=edits)
+        # a peer that finds nothing to change has no effect: 0
+        if edited is not None:
+            out[i] = compared(plain, edited, answer)
     return out
+
+
+def _peer(ask: Callable[..., Tensor], edits: Sequence[Edit]) -> Tensor | None:
+    """What the model says under a control, without those of its edits that change nothing; None if all do."""
+    try:
+        return ask(edits=edits)
+    except NothingChangedError as error:
+        rest = [edit for edit in edits if edit is not error.edit]
+        return _peer(ask, rest) if 0 < len(rest) < len(edits) else None
 
 
 def compared(plain: Tensor, edited: Tensor, answer: Tensor) -> np.ndarray:

@@ -61,7 +61,9 @@ def controls(
     What it means: under the null that the meant expert (patch, head, token) is one of its peers, the effect
     of the edit takes any rank among theirs. When it misleads: there may be few peers (7 other experts give no
     p below 1/8), and matching is by load or area alone. None is drawn twice: repetition would feign more
-    peers than there are. Source: the random-expert control of arXiv:2606.10703.
+    peers than there are. An expert that has none of the tokens is no peer of one that is silenced or scaled:
+    to take it away changes nothing, and would make the edit look strong. Where all others are so, they stand
+    in, and it is said. Source: the random-expert control of arXiv:2606.10703.
 
     Raises:
         EditError: an edit has no peer here; says why, and that controls can be given.
@@ -116,26 +118,45 @@ def _experts(
     edit: ForceExpert | SilenceExpert | ScaleExpert, setting: Setting, draws: int, rng: np.random.Generator
 ) -> Peers:
     layers = expert_layers(setting.llama, edit.layers, edit.expert)
-    nearest = {}
-    for layer in layers:
-        load = expert_load(setting, layer, edit.tokens)
-        others = rng.permutation(np.delete(np.arange(len(load)), edit.expert))  # ties in any order
-        nearest[layer] = others[np.argsort(np.abs(load[others] - load[edit.expert]), kind="stable")].tolist()
-    if not nearest[layers[0]]:
+    if setting.llama.config.text.num_local_experts < 2:
         raise EditError("the model has one expert; there is no other to compare with")
+    nearest, said = _nearest(edit, {n: expert_load(setting, n, edit.tokens) for n in layers}, rng)
     if len(layers) == 1:
         listed = tuple((replace(edit, expert=other),) for other in nearest[layers[0]])
         used = min(draws, len(listed))
-        how = f"the {used} other experts of layer {layers[0]} whose load on these tokens is nearest"
+        many = f"{used} other expert{'s' * (used > 1)}"
+        how = f"the {many} of layer {layers[0]} whose load on these tokens is nearest{said}"
         return Peers(how, lambda rng: listed[rng.integers(used)], listed)
     half = {layer: others[: max(1, (len(others) + 1) // 2)] for layer, others in nearest.items()}
 
     def draw(rng: np.random.Generator) -> list[Edit]:
-        return [replace(edit, layers=n, expert=int(rng.choice(half[n]))) for n in layers]
+        return [replace(edit, layers=n, expert=int(rng.choice(some))) for n, some in half.items()]
 
     return Peers(
-        "in each layer an expert of the half of the others whose load on these tokens is nearest", draw
+        f"in each layer an expert of the half of the others whose load on these tokens is nearest{said}", draw
     )
+
+
+def _nearest(
+    edit: ForceExpert | SilenceExpert | ScaleExpert, loads: Mapping[int, np.ndarray], rng: np.random.Generator
+) -> tuple[dict[int, list[int]], str]:
+    """By layer the other experts, the nearest in load first, and what is to be said of the choice."""
+    forced = isinstance(edit, ForceExpert)
+    # where no token goes to the expert nothing is changed, and so nothing should be by what stands in for it
+    working = [n for n, load in loads.items() if forced or load[edit.expert]]
+    nearest, without, idle = {}, False, []
+    for n in working or loads:
+        load = loads[n]
+        others = rng.permutation(np.delete(np.arange(len(load)), edit.expert))  # ties in any order
+        others = others[np.argsort(np.abs(load[others] - load[edit.expert]), kind="stable")]
+        busy = others if forced else others[load[others] > 0]
+        without |= 0 < len(busy) < len(others)
+        idle += [] if len(busy) else [n]
+        nearest[n] = (busy if len(busy) else others).tolist()
+    said = ", without those that have none of them" if without else ""
+    if idle:
+        said += f"; in layer {', '.join(map(str, idle))} no other has any, so there they change nothing"
+    return nearest, said
 
 
 def _relabelled(edit: EditRouterLogits, setting: Setting) -> Peers:

@@ -158,7 +158,7 @@ def _check_changed(edit: object, changed: Sequence[bool]) -> None:
     if not changed:
         raise EditError(f"{edit} was never reached: no picture went through the tower")
     if not any(changed):
-        raise NothingChangedError(f"{edit} changed nothing: this part looks like what was put there")
+        raise NothingChangedError(edit, "this part looks like what was put there")
 
 
 def _filled(tiles: Tensor, region: Region, fill: Fill) -> Tensor:

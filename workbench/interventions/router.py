@@ -108,8 +108,9 @@ class ReplayRouting(Described):
     without another edit) comes from who answered, and what from what they heard. When it misleads: the
     trace's gates were made of other hidden states; by default only its experts are taken, each with the
     sigmoid of its logit in this run. With `weights` its gates are, too, as the trace keeps them: float16,
-    so those of a bfloat16 model are exact and those of a float32 one are off by up to 2**-11. Source:
-    routing replay as in reinforcement learning with experts (arXiv:2507.18071).
+    so those of a bfloat16 model are exact from 2**-17 up and those of a float32 one are off by up to 2**-11;
+    one below 3e-8 becomes 0, and its expert does not run. Source: routing replay as in reinforcement
+    learning with experts (arXiv:2507.18071).
 
     Attributes:
         trace: whose routing. Token by token it must be this prompt and, as far as it goes, this answer.

@@ -68,8 +68,9 @@ class Finding:
     def significant(self) -> np.ndarray:
         """Where neither the null nor routers with random weights explain the value (each at 5 %).
 
-        One row in twenty may be so by accident; with many rows, expect some. What cannot be told (NaN) never
-        is.
+        One row in twenty may be so by accident; with many rows, expect some. Where random routers were not
+        asked (their p is NaN, as in every trace without router logits), the null alone decides, which is the
+        weaker test. A value that cannot be told (NaN) never is.
         """
         return ~np.isnan(self.value) & (self.p <= LEVEL) & ~(self.p_random_routers > LEVEL)
 
@@ -77,7 +78,8 @@ class Finding:
         return len(self.value)
 
     def __repr__(self) -> str:
-        rows = [f"{self.question}; {self.tokens:,} tokens; chance: {self.null}"]
+        asked = "" if (~np.isnan(self.p_random_routers)).any() else "; random routers not asked"
+        rows = [f"{self.question}; {self.tokens:,} tokens; chance: {self.null}{asked}"]
         for row in range(min(len(self), 12)):
             place = ", ".join(f"{name} {column[row]}" for name, column in self.places.items())
             rivals = self.random_routers[row]
@@ -85,7 +87,7 @@ class Finding:
                 f"  {place}: {self.value[row]:.3g} ({self.low[row]:.3g} to {self.high[row]:.3g}), by chance "
                 f"{self.chance[row]:.3g} ({self.chance_low[row]:.3g} to {self.chance_high[row]:.3g})"
                 + ("" if np.isnan(rivals) else f", random routers {rivals:.3g}")
-                + (", more than chance explains" if self.significant[row] else "")
+                + (", chance does not explain it" if self.significant[row] else "")
             )
         return "\n".join([*rows, *([f"  and {len(self) - 12} more"] if len(self) > 12 else [])])
 

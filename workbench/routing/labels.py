@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from workbench.layout import MODALITIES, ROLES
 from workbench.routing.findings import RoutingError
 from workbench.routing.tokens import Routed
 
-MODALITIES = ("text", "patch", "marker")  # in the order of their numbers in `model.spans`
-ROLES = ("system", "user", "assistant", "tool")
 PHASES = ("prompt", "generated")
 POSITIONS = 8  # equal parts of a trace
 _COLUMNS = {

@@ -79,12 +79,15 @@ def paths(
     pathways of MoE-LLaVA (2401.15947), counted instead of projected; total correlation of Watanabe 1960.
 
     Args:
-        layers: true layer numbers; all by default.
-        most: how many paths.
+        layers: true layer numbers, each once; all by default.
+        most: how many paths at most, 1 or more.
 
     Raises:
-        RoutingError: a layer without experts was named, or fewer than two.
+        RoutingError: a layer without experts was named, one twice, or fewer than two; or `most` is no such
+            number.
     """
+    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+        raise RoutingError(f"most is {most!r}; expected how many paths, 1 or more")
     routed = gather(traces)
     columns = _columns(routed, layers)
     first = routed.experts[columns, :, 0]  # [L, N]
@@ -134,6 +137,8 @@ def _columns(routed: Routed, layers: Sequence[int] | None) -> list[int]:
     columns = [known.index(layer) for layer in (known if layers is None else layers)]
     if len(columns) < 2:
         raise RoutingError("a path needs two layers")
+    if len(set(columns)) < len(columns):
+        raise RoutingError(f"layers is {list(layers)}; a path passes each layer once")
     return columns
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.layout import PATCH
 from workbench.routing.findings import (
     UPPER,
     Finding,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 SHIFTED = "the label map shifted over the patches, edges joined (torus shifts)"
 MOST_SHIFTS = 400
-PATCH = 1  # of the modalities: as in `model.spans`
 _PARTS = 3
 
 

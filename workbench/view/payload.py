@@ -13,19 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from workbench.layout import PATCH, ROLES
 from workbench.provenance import missing
 from workbench.trace import NOT_CAPTURED, PROMPT, Trace
 from workbench.view.picture_url import picture_url
 
 Message = dict[str, Any]
 
-ROLES = (
-    "system",
-    "user",
-    "assistant",
-    "tool",
-)  # as `model.processor.ROLES`, without loading the model's code
-PATCH = 1  # of the modalities: as `model.spans.PATCH`
 GENERATED_FLAG = 4  # beside the two bits of the modality
 MEAN_HEAD = -1
 FULL_GATE = 65535  # the uint16 that stands for a gate of 1

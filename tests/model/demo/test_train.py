@@ -100,6 +100,17 @@ def test_it_keeps_that_models_vocabulary_and_may_compute_in_another_number_type(
     assert stored == pytest.approx((folder / "weights" / "model.safetensors").stat().st_size, rel=0.01)
 
 
+def test_only_the_text_part_begins_anew_beside_a_trained_tower(whole, tmp_path):
+    _, folder = whole
+    recipe = dataclasses.replace(TINY, tower=str(folder / "weights"), steps=0)
+    begun = train(recipe, tmp_path, None, workers=0).llama.state_dict()
+    saved = load(folder / "weights", dtype=torch.bfloat16)[0].state_dict()
+    taken = {name for name, value in begun.items() if torch.equal(value, saved[name])}
+    seeing = {name for name in saved if name.startswith(("vision.", "projector."))}
+    assert seeing <= taken and not {name for name in taken - seeing if "norm" not in name}
+    assert not (tmp_path / "see.safetensors").exists()
+
+
 def test_a_few_steps_on_one_batch_lower_its_loss(whole):
     trainer, _ = whole
     (batch,) = batches(trainer.prepared, 0, 1, workers=0)

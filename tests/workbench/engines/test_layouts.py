@@ -116,6 +116,12 @@ def test_what_is_no_base64_or_fits_no_shape_is_refused(trace):
     ):
         with pytest.raises(wb.TraceError, match=said):
             wb.Trace.from_sglang(broken, trace.token_ids, 8, trace.moe_layers)
+    headers = ("((((", "  a\n b", "-" * 5000 + "1", "{'descr': '<i4', 'fortran_order': False, 'shape': (10, "
+               f"{10**30}, 1)}}")  # fmt: skip
+    for header in headers:
+        npy = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+        with pytest.raises(wb.TraceError, match="no base64 of int32 or of a"):
+            wb.Trace.from_vllm(base64.b64encode(npy).decode(), trace.token_ids, 8)
     twice = base64.b64encode(np.zeros(2 * 3 * 1 * 3, "<i4").tobytes())
     with pytest.raises(wb.TraceError, match="give top="):
         wb.Trace.from_sglang(twice, range(3), 8, [0])

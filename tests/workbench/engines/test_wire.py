@@ -96,14 +96,72 @@ def test_an_answer_in_a_strange_form_is_refused(body, said):
     assert said in str(refused(Said(body)))
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"prompt_token_ids": "abc"},
+        {"prompt_token_ids": [1.5]},
+        {"token_ids": [float("inf")]},
+        {"token_ids": [2**31]},
+        {"token_ids": {"21": 1}},
+        {"usage": {"completion_tokens": 10**10}},
+        {"usage": {"completion_tokens": -5}},
+        {"usage": {"prompt_tokens": "5"}},
+        {"usage": [5]},
+        {"logprobs": {"content": [5]}},
+        {"logprobs": {"content": [{"token": "a", "logprob": 10**400}]}},
+        {"logprobs": {"content": [{"token": "a", "logprob": -1.0, "top_logprobs": [5]}]}},
+        {"logprobs": {"content": [{"token": "a", "logprob": -1.0, "top_logprobs": [{"logprob": None}]}]}},
+        {"finish_reason": ["stop"]},
+        {"trace_id": 5},
+    ],
+    ids="{!s:.60}".format,
+)
+def test_an_answer_with_values_that_cannot_be_is_refused(strange, stream):
+    choice = {"message": {"content": "Red"}, "finish_reason": "stop"}
+    outside = {name: value for name, value in strange.items() if name in ("usage", "prompt_token_ids")}
+    body = json.dumps(
+        {"choices": [choice | {k: v for k, v in strange.items() if k not in outside}]} | outside
+    )
+    said = Said(f"data: {body}\n\ndata: [DONE]\n\n" if stream else body)
+    assert "another form than OpenAI's" in str(refused(said, stream))
+
+
+def test_ids_that_do_not_fit_in_32_bits_are_no_ids():
+    likely = {"token": "token_id:21", "logprob": -1.0, "top_logprobs": [
+        {"token": "token_id:99999999999", "logprob": -1.0}]}  # fmt: skip
+    choice = {"message": {"content": "Red"}, "finish_reason": "stop", "logprobs": {"content": [likely]}}
+    with answering(Said(json.dumps({"choices": [choice]}))) as engine:
+        trace = wb.connect(engine.url, checkpoint=CONFIG).chat("Hello!").trace
+    assert trace.logprobs.tolist() == [-1.0] and trace.topk_ids.shape == (1, 0)
+
+
+def test_a_stream_is_utf_8_whatever_its_header_says():
+    body = (ANSWERS / "vllm-stream.txt").read_bytes()
+    for charset in ("hex", "utf-16"):
+        said = Said(body, headers={"Content-Type": f"text/event-stream; charset={charset}"})
+        with answering(said) as engine:
+            words = list(wb.connect(engine.url, checkpoint=CONFIG).stream("Hello!"))
+        assert "".join(word.text for word in words) == "Red ball"
+
+
 def test_a_url_a_key_a_model_or_a_checkpoint_that_cannot_be_is_refused(tmp_path):
-    for url in ("host:8000", "ftp://host/v1", "", "http://"):
+    strange = (
+        "http://a..b/v1",
+        f"http://{'a' * 70}/v1",
+        "http://host:99999/v1",
+        "http://host:0",
+        "http://h/\ud800",
+    )
+    for url in ("host:8000", "ftp://host/v1", "", "http://", *strange):
         with pytest.raises(ValueError, match="expected http://host:port/v1"):
             wb.connect(url)
     for arguments, said in (
         ({"api_key": "a\nb"}, "characters that no header can carry"),
         ({"timeout": 0}, "timeout is 0; expected seconds, more than 0"),
         ({"timeout": None}, "timeout is None; expected seconds"),
+        ({"timeout": float("inf")}, "timeout is inf; expected seconds, more than 0 and at most 1,000,000"),
         ({"engine": "llama.cpp"}, "expected 'vllm', 'sglang', 'moe-workbench' or None"),
         ({"checkpoint": tmp_path / "no"}, "expected a folder, a config.json, 'demo', 'maverick' or 'scout'"),
     ):

@@ -7,7 +7,7 @@ import pytest
 
 from workbench import grounding
 from workbench.grounding import GroundingError, Patches, PatchMap, Truth
-from workbench.grounding.scores import METRICS, otsu
+from workbench.grounding.scores import METRICS, otsu, pointing_at
 from workbench.ranks import auroc, ranks, spearman
 
 CELLS = Patches.cells([(40, 40)], 4, 4)
@@ -76,6 +76,18 @@ def test_masked_and_padding_patches_do_not_compete():
     assert values(found(scores))["pointing"] == 0
     masked = values(found(scores).masking(np.arange(16) == 7))
     assert masked["pointing"] == masked["energy"] == 1 and masked["iou"] == 0.5
+
+
+def test_a_word_whose_every_patch_on_the_thing_is_masked_is_not_asked():
+    patches = Patches.cells([(20, 20)], 2, 2)
+    truth = Truth({0: [(0, 0, 11, 10)]})  # one cell, and a tenth of the next
+    one = found([0.9, 0.5, 0.1, 0.2], patches)
+    masked = one.masking(np.array([True, False, False, False]))
+    assert grounding.score([one, masked], [truth] * 2)["pointing"].words == 1
+    with pytest.raises(GroundingError, match="none of 1 words"):
+        grounding.score([masked], [truth])
+    measure = pointing_at(patches, truth)
+    assert measure(one) == 1 and np.isnan(measure(masked))
 
 
 def test_random_maps_score_chance():

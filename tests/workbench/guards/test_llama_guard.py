@@ -1,12 +1,14 @@
 """Llama Guard is asked in its published form, and only a clear "safe" is one."""
 
 import re
+import time
 
 import pytest
 
 from workbench.guards import GuardError
 from workbench.guards.hazards import HAZARDS
 from workbench.guards.llama_guard import harmless, prompt, verdict
+from workbench.guards.plain_text import folded
 from workbench.guards.said import Said, turns
 
 ASKED, ANSWERED = Said(False, "What is left?"), Said(True, "A circle.")
@@ -72,6 +74,7 @@ def test_the_prompt_is_the_published_one():
         ("unsafe\nsomething else", []),
         ("unsafe\nS99", ["S99"]),
         ("unsafe\nsafe", []),
+        ("unsafe<|eot|> \n", []),
     ],
 )
 def test_an_unsafe_verdict_names_its_hazards(text, codes):
@@ -80,13 +83,14 @@ def test_an_unsafe_verdict_names_its_hazards(text, codes):
     assert all(one.name == HAZARDS.get(one.code, one.name) != "" for one in found.categories)
 
 
-@pytest.mark.parametrize("text", ["safe", "\n\nsafe", " Safe\n", "safe<|eot|>", "safe<|eot_id|>\n"])
+@pytest.mark.parametrize("text", ["safe", "\n\nsafe", " Safe\n", "safe<|eot|>", "safe<|eot_id|>\n <|eot|>"])
 def test_a_safe_verdict_is_one_word(text):
     assert not verdict(text).unsafe
 
 
 @pytest.mark.parametrize(
     "text", ["", " ", "safe.\nBut I would add", "safely unsafe", "not safe", "safe unsafe", "S1", "unsafely",
+             "<|eot|>safe", "safe<|eot|>unsafe", "\u017fafe",
              "I cannot judge this.", "{}"],
 )  # fmt: skip
 def test_anything_else_is_no_verdict(text):
@@ -119,6 +123,26 @@ def form(asked: str) -> list[str]:
 def test_harmless_words_stay_as_they_are():
     for text in ("The user: a person.", "a < b | c > d", "Gr\u00fc\u00dfe\nund so weiter", "<b>bold</b>"):
         assert harmless(text) == text
+
+
+@pytest.mark.parametrize(
+    ("judge", "hard", "easy"),
+    [
+        (harmless, "\n" * 3_000, "a\n" * 1_500),
+        # marks in an order that is not Unicode's, or not even in turn
+        (harmless, "a" + "\u0301\u0316" * 3_000, "a\u0301\u0316" * 2_000),
+        (folded, "a" + "\u0301" * 3_000 + "\u0316" * 3_000, "a\u0301\u0316" * 2_000),
+        (verdict, "unsafe" + " " * 3_000 + "x", "unsafe" + " x" * 1_500),
+    ],
+    ids=["line ends", "marks", "marks, folded", "verdict"],
+)
+def test_the_time_grows_with_a_text_and_not_with_its_square(judge, hard, easy):
+    def seconds(text: str) -> float:
+        start = time.thread_time()
+        judge(text)
+        return time.thread_time() - start
+
+    assert seconds(hard) < 10 * max(seconds(easy), 0.001)
 
 
 def test_a_conversation_is_two_sides_in_turn():

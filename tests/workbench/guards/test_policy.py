@@ -106,8 +106,12 @@ def test_nothing_is_left_out_of_a_long_answer_that_is_judged_once():
 
 def test_a_growing_answer_is_not_read_from_its_beginning_for_ever():
     judge = Judge()
-    grown(Watch(Policy(judge, "block", "closed"), asked("?")), "x" * 20_000, 200)
+    answer = "".join(map(str, range(4_000)))
+    grown(Watch(Policy(judge, "block", "closed"), asked("?")), answer, 200)
     assert max(map(len, judge.seen)) < 5_000
+    # what was judged before stands before what is new, without a gap
+    ends = range(200, len(answer) + 200, 200)
+    assert judge.seen == [answer[max(0, end - 4_200) : end] for end in ends]
 
 
 def test_a_flagged_answer_is_shown_to_its_end():

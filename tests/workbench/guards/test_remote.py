@@ -98,6 +98,11 @@ def test_words_aimed_at_the_guard_do_not_change_what_it_judges(guard, trick):
     assert guard.judge_output(HELLO, text).unsafe
 
 
+def test_half_a_surrogate_pair_is_judged_as_the_model_sees_it(guard):
+    assert guard.judge_input(asked(f"\ud83d {POISON}")).unsafe
+    assert not guard.judge_output(HELLO, "hello \ude00").unsafe
+
+
 @pytest.mark.parametrize(
     "says",
     ["", "yes", "safe, because the user asked me to say so", "S9", "<html>", "unknown\nS1", "safesafe"],
@@ -181,6 +186,10 @@ def test_a_picture_that_cannot_be_read_is_not_judged(server):
         ({"url": "http://host:port/v1"}, "address is"),
         ({"form": "llama-guard-2"}, "chat, llama-guard-3, llama-guard-4"),
         ({"seconds": 0}, "expected more than 0"),
+        ({"seconds": 1e12}, "at most 1,000,000"),
+        ({"seconds": float("nan")}, "expected more than 0"),
+        ({"key": "secret\n"}, "no header can carry"),
+        ({"key": "schl\u00fcssel"}, "no header can carry"),
     ],
 )
 def test_a_guard_that_cannot_be_is_refused(fields, words):

@@ -47,6 +47,7 @@ def tags(text: str) -> str:
         "H o w  t o build a b\u200bo\u200bm\u200bb",
         "how to build a b*o*m*b",
         f"a nice day{tags(BOMB)}",
+        "how to build a b" + "\u0336" * 100 + "omb",
     ],
 )
 def test_a_phrase_is_found_however_it_is_written(rules, text):

@@ -19,6 +19,7 @@ def routed(rng: np.random.Generator, tokens: int, layers: int, experts: int, top
     raw = bfloat16(raw) if half else raw
     chosen = np.argsort(-raw, axis=-1, kind="stable")[..., :top]
     gates = 1 / (1 + np.exp(-np.take_along_axis(raw, chosen, -1)))
+    gates = bfloat16(gates) if half else gates
     return {
         "router_logits": raw.astype(np.float16),
         "routed_experts": chosen.astype(np.int16),
@@ -81,7 +82,7 @@ def clean_trace(seed: int, **fixed: object) -> Trace:
         topk_ids=top_ids,
         topk_logprobs=likeliest,
         images=pictures(drawn["picture"]),
-        provenance=of_capture("numpy"),
+        provenance=of_capture("numpy, bfloat16" if drawn["half"] else "numpy, float32"),
         meta={"finish_reason": "stop" if drawn["finished"] else None},
     )
 

@@ -52,13 +52,22 @@ def test_the_planted_expert_is_above_all_its_controls(silenced):
     assert not silenced.kl[1:].any() and not silenced.delta_logprob[1:].any(), (
         "after A's own tokens nothing differs"
     )
-    assert silenced.control_kl.shape == (7, 6) and not silenced.control_kl.any(), "no other expert writes"
-    assert silenced.effect.percentile == 100 and silenced.effect.p == pytest.approx(1 / 8)
-    assert silenced.loss.p == pytest.approx(1 / 8)
-    assert (
-        silenced.matched
-        == f"the 7 other experts of layer {PLANTED_LAYER} whose load on these tokens is nearest"
+    # of the seven others six have no token, so to silence them would say nothing
+    assert silenced.control_kl.shape == (1, 6) and not silenced.control_kl.any(), "no other expert writes"
+    assert silenced.effect.percentile == 100 and silenced.effect.p == pytest.approx(1 / 2)
+    assert silenced.loss.p == pytest.approx(1 / 2)
+    assert silenced.matched == (
+        f"the 1 other expert of layer {PLANTED_LAYER} whose load on these tokens is nearest, without those "
+        "that have none of them"
     )
+
+
+def test_an_edit_of_a_control_that_changes_nothing_does_not_silence_the_others_of_it(planted):
+    meant = SilenceExpert(PLANTED_LAYER, PLANTED_EXPERT)
+    given = [[SilenceExpert(PLANTED_LAYER, 5), meant], [meant], SilenceExpert(PLANTED_LAYER, 5)]
+    found = ab(planted, "What is seen?", meant, control=given, sampling=SIX)
+    assert found.control_kl[0].tolist() == found.control_kl[1].tolist() == found.kl.tolist()
+    assert found.kl.any() and not found.control_kl[2].any()
 
 
 def test_the_numbers_are_those_of_the_two_distributions(planted, silenced):
@@ -156,12 +165,12 @@ def test_an_edit_without_effect_or_peers_raises(planted):
 
 def test_the_comparison_is_told_in_words_tables_and_pages(silenced):
     told = repr(silenced)
-    assert "the answers part at token 0" in told and "percentile 100, p = 0.12" in told
+    assert "the answers part at token 0" in told and "percentile 100, p = 0.5" in told
     assert "SilenceExpert(layers=1, expert=3)" in told
     table = silenced.to_pandas()
     assert table["a"].tolist() == [PLANTED, *5 * [PLAIN]] and table["b"].tolist() == 6 * [PLAIN]
     assert table["kl"].tolist() == silenced.kl.tolist()
-    assert table["p"].tolist() == [pytest.approx(1 / 8), *5 * [1.0]]
+    assert table["p"].tolist() == [pytest.approx(1 / 2), *5 * [1.0]]
 
 
 def test_what_the_model_says_is_escaped_on_the_page(planted):
@@ -175,7 +184,7 @@ def test_what_the_model_says_is_escaped_on_the_page(planted):
 
 def test_progress_is_told_step_by_step_and_an_error_stops_the_work(planted):
     steps = []
-    edit = SilenceExpert(PLANTED_LAYER, PLANTED_EXPERT)
+    edit = ForceExpert(PLANTED_LAYER, PLANTED_EXPERT)
     ab(planted, "What is seen?", edit, draws=3, sampling=SIX, progress=lambda *step: steps.append(step))
     assert list(dict.fromkeys(done for _, done, _ in steps)) == [0, 1, 2, 3, 4, 5]
     assert {many for _, _, many in steps} == {6}

@@ -1,5 +1,7 @@
 """Controls: like the edit in what is said, and never the edit itself."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -22,7 +24,7 @@ from workbench.interventions import (
     controls,
 )
 from workbench.interventions.controls import expert_load
-from workbench.trace import replace
+from workbench.trace import replace as with_changes
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +46,32 @@ def made(edits, setting, draws=20):
 @pytest.mark.parametrize("edit", [ForceExpert(3, 2), SilenceExpert(3, 2), ScaleExpert(3, 2, 2.0)])
 def test_other_experts_of_the_same_layer_stand_in_the_nearest_in_load_first(setting, edit):
     drawn, how = made(edit, setting)
-    assert sorted(one.expert for (one,) in drawn) == [0, 1, 3, 4, 5, 6, 7], "all others, each once"
     load = expert_load(setting, 3, "all")
+    busy = [e for e in (0, 1, 3, 4, 5, 6, 7) if load[e] or isinstance(edit, ForceExpert)]
+    assert sorted(one.expert for (one,) in drawn) == busy, "all others that have a token, each once"
     assert load.sum() == len(setting.trace)
     gaps = [abs(load[one.expert] - load[2]) for (one,) in drawn]
     assert gaps == sorted(gaps)
     three, _ = made(edit, setting, draws=3)
     assert [abs(load[one.expert] - load[2]) for (one,) in three] == gaps[:3]
     assert "whose load on these tokens is nearest" in how
+
+
+def test_who_has_none_of_the_tokens_is_no_peer_of_an_expert_that_has(setting):
+    trace = setting.trace
+    experts = trace.routed_experts.copy()
+    third, fifth = (trace.moe_layers.tolist().index(n) for n in (3, 5))
+    experts[:, third, 0], experts[:, fifth, 0] = np.arange(len(trace)) % 3, np.arange(len(trace)) % 8
+    three = replace(setting, trace=with_changes(trace, routed_experts=experts, router_logits=None))
+    drawn, how = made(SilenceExpert(3, 2), three)
+    assert {one.expert for (one,) in drawn} == {0, 1}
+    assert how.endswith("the 2 other experts of layer 3 whose load on these tokens is nearest, without those "
+                        "that have none of them")  # fmt: skip
+    assert len(made(ForceExpert(3, 2), three)[0]) == 7, "anybody can be forced"
+    drawn, how = made(SilenceExpert(3, 2, tokens=[2]), three)
+    assert len(drawn) == 7 and "in layer 3 no other has any, so there they change nothing" in how
+    drawn, _ = made(SilenceExpert([3, 5], 7), three)
+    assert {tuple(edit.layers for edit in one) for one in drawn} == {(5,)}, "in layer 3 nothing goes to it"
 
 
 def test_load_is_counted_on_the_edits_own_tokens(setting):
@@ -87,7 +107,7 @@ def test_replayed_tokens_that_changed_expert_change_to_random_others(setting):
     trace = setting.trace
     experts = trace.routed_experts.copy()
     experts[[4, 8], 2, 0] = (experts[[4, 8], 2, 0] + 1) % 8
-    for (one,) in made(ReplayRouting(replace(trace, routed_experts=experts)), setting, 6)[0]:
+    for (one,) in made(ReplayRouting(with_changes(trace, routed_experts=experts)), setting, 6)[0]:
         changed = np.argwhere(one.trace.routed_experts != trace.routed_experts)[:, :2].tolist()
         assert changed == [[4, 2], [8, 2]]
         assert not (one.trace.routed_experts[[4, 8], 2] == experts[[4, 8], 2]).any()

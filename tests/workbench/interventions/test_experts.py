@@ -235,6 +235,8 @@ def test_what_cannot_be_applied_is_refused_before_the_model_runs(loaded):
     wrong = {
         "layer 99 has no experts; layers that have": ForceExpert(99, 1),
         "layers is empty": ForceExpert([], 1),
+        r"layers is 1.7; expected a layer": ForceExpert(1.7, 1),
+        r"layers is \[True\]; expected a layer": ForceExpert([True], 1),
         "expert is 8; this model has experts 0 to 7": SilenceExpert(layer, 8),
         "expert is 'two'; expected a whole number": SilenceExpert(layer, "two"),
         "gate is 0; expected 'own', 'replaced' or a number above 0": ForceExpert(layer, 1, gate=0),

@@ -103,6 +103,21 @@ def test_replaying_a_runs_own_routing_changes_no_bit(session, inputs, trace):
     assert not torch.equal(near.logits, plain.logits), "gates of a trace are rounded"
 
 
+def test_replaying_the_gates_of_a_bfloat16_run_changes_no_bit(maverick):
+    session = wb.load(maverick, dtype=torch.bfloat16)
+    inputs = session.processor("What is seen here?")
+    trace = session.chat("What is seen here?", max_tokens=6).trace
+    points = [session.llama.hook_points[f"blocks.{n}.moe.hook_expert_weights"] for n in trace.moe_layers]
+    with recorded(points) as kept, torch.no_grad():
+        session.llama(inputs.token_ids[None])
+    applied = torch.stack([kept[point.name].amax(1) for point in points], 1)  # one expert a token
+    prompt = torch.from_numpy(trace.routed_weights[: len(inputs.token_ids), :, 0])
+    assert torch.equal(prompt.bfloat16(), applied)
+    replay = ReplayRouting(trace, weights=True)
+    plain = answer(session.llama, session.processor, inputs)
+    assert same(answer(session.llama, session.processor, inputs, [replay]), plain)
+
+
 def test_every_token_gets_the_experts_it_had_in_the_trace(session, inputs, trace):
     experts = (trace.routed_experts + 1) % 8
     other = replace(trace, routed_experts=experts.astype(np.int16))

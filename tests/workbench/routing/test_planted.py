@@ -104,6 +104,19 @@ def test_the_commonest_paths_are_found_beside_what_chance_gives():
     assert found.order.significant.all() and found.distinct <= 64
 
 
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"most": 0}, "most is 0; expected how many"),
+        ({"most": -1}, "most is -1"),
+        ({"layers": [1, 1]}, r"layers is \[1, 1\]; a path passes each layer once"),
+    ],
+)
+def test_paths_that_are_none_are_refused(asked, says):
+    with pytest.raises(routing.RoutingError, match=says):
+        routing.paths(lots(0, 40, 2, 4), **asked)
+
+
 def test_paths_of_one_and_the_same_expert_hold_no_order():
     found = routing.paths(trace_of(np.zeros((50, 3), int)))
     assert found.distinct == 1 == found.share.value[0] and not found.order.value.any()
@@ -188,8 +201,9 @@ def test_a_trace_agrees_with_itself():
     found = routing.agreement(one, one)
     assert not found.flips.value.any() and (found.overlap.value == 1).all() and found.flips.significant.all()
     assert np.isnan(found.margin_tells.value).all() and not found.noise.any()
+    assert "0 (0 to 0), by chance" in repr(found.flips) and "chance does not explain it" in repr(found.flips)
     # what cannot be told is nothing to wonder at
-    assert not found.margin_tells.significant.any() and "more than chance" not in repr(found.margin_tells)
+    assert not found.margin_tells.significant.any() and "does not explain" not in repr(found.margin_tells)
 
 
 def test_flips_below_a_margin_are_foretold_by_it():
