@@ -137,7 +137,7 @@ def _pictures(arrays: dict[str, np.ndarray], path: Path) -> list[Image.Image]:
     sizes = arrays.get("image_sizes", np.zeros((0, 2), np.int32))
     if sizes.dtype != np.int32 or sizes.ndim != 2 or sizes.shape[1] != 2 or (sizes < 1).any():
         raise TraceError(
-            f"{path} has image_sizes {sizes.dtype} {sizes.shape}; expected int32 width and height of each"
+            f"{path} has image_sizes {sizes.shape} in {sizes.dtype}; expected a width and a height, int32"
         )
     if len(sizes) > MOST_IMAGES:
         raise TraceError(f"{path} claims {len(sizes):,} pictures; expected at most {MOST_IMAGES:,}")

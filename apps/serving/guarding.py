@@ -105,6 +105,7 @@ class Growing:
     watch: Watch
     choice: int
     made: list[Made] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
     sent: int = 0
     done: bool = False
 
@@ -112,6 +113,7 @@ class Growing:
         """Take one more token."""
         if not self.done:
             self.made.append(made)
+            self.texts.append(made[0].step.text)
 
     @property
     def ended(self) -> bool:
@@ -120,11 +122,11 @@ class Growing:
 
     def due(self, whole: bool) -> bool:
         """Whether there is something to judge."""
-        return not self.done and (self.ended if whole else self.watch.due(self._texts, self.ended))
+        return not self.done and (self.ended if whole else self.watch.due(self.texts, self.ended))
 
     def look(self) -> None:
         """Judge it."""
-        self.watch.look(self._texts, self.ended)
+        self.watch.look(self.texts, self.ended)
 
     def released(self, end: int) -> Iterator[Made]:
         """What may be sent and was not yet; with what was found, once that is known."""
@@ -145,7 +147,3 @@ class Growing:
             # what is told of the prompt comes with the first token
             prompt = () if self.sent else self.made[0][0].prompt
             yield Produced(self.choice, last, prompt=prompt, finding=finding), None
-
-    @property
-    def _texts(self) -> list[str]:
-        return [produced.step.text for produced, _ in self.made]

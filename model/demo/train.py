@@ -276,8 +276,7 @@ def train(
     return trainer
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m model.demo.train", description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument(
@@ -311,7 +310,12 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--fresh", action="store_true", help="forget the checkpoint in --run and start again")
-    chosen = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    chosen = _parser().parse_args(arguments)
     if chosen.fresh:
         shutil.rmtree(chosen.run, ignore_errors=True)
     recipe = Recipe(

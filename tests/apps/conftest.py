@@ -17,9 +17,8 @@ from torch import Tensor
 import workbench as wb
 from apps.formats import Formats
 from apps.handlers import Desk
-from model import Llama4, replaced
+from model import Llama4, load, replaced
 from model.demo.scenes import draw_scene
-from model.demo.shape import build_processor
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 def session() -> Iterator[wb.Session]:
     """Talks without end and without sense, always the same: its answers last as long as they may."""
     torch.manual_seed(1)
-    processor = build_processor()
+    _, processor = load("demo")  # the same vocabulary, so that answers of both can be compared
     llama = Llama4(processor.config).eval().requires_grad_(False)
     llama.reset_parameters(0.1)
     # a special token is never the likeliest, so no answer ends by itself

@@ -83,16 +83,13 @@ def paths(
         most: how many paths at most, 1 or more.
 
     Raises:
-        RoutingError: a layer without experts was named, one twice, or fewer than two; or `most` is no such
-            number.
+        RoutingError: a layer without experts was named, one twice, or fewer than two; `most` is no number.
     """
-    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-        raise RoutingError(f"most is {most!r}; expected how many paths, 1 or more")
     routed = gather(traces)
     columns = _columns(routed, layers)
     first = routed.experts[columns, :, 0]  # [L, N]
     ways, way, counts = np.unique(first.T, axis=0, return_inverse=True, return_counts=True)
-    top = np.argsort(-counts, kind="stable")[:most]
+    top = np.argsort(-counts, kind="stable")[: _checked(most)]
     chosen = ways[top]
     order = _order(routed, first, way.ravel(), len(ways))
 
@@ -107,7 +104,7 @@ def paths(
         others = (rivals[0][rows], rivals[1][:, rows]) if len(rivals[1]) else None
         return finding(question, places, measured, draws[:, rows], TURNED, len(routed), tail, others)
 
-    taken = way.ravel()[None] == top[:, None]
+    taken = (way.ravel()[None] == top[:, None]).astype(float)
     shares = np.stack([np.bincount(row, minlength=routed.num_experts) for row in first]) / len(routed)
     return Paths(
         layers=routed.layers[columns],
@@ -116,7 +113,7 @@ def paths(
         share=result(
             "share of the commonest paths",
             {"path": np.array([" ".join(map(str, path)) for path in chosen.tolist()])},
-            block_means(routed, taken.astype(float), 0.0, 1.0),
+            block_means(routed, taken, 0.0, 1.0),
             slice(2, None),
             UPPER,
         ),
@@ -128,6 +125,12 @@ def paths(
         distinct=len(ways),
         distinct_by_chance=float(draws[:, 1].mean()),
     )
+
+
+def _checked(most: int) -> int:
+    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+        raise RoutingError(f"most is {most!r}; expected how many paths, 1 or more")
+    return most
 
 
 def _columns(routed: Routed, layers: Sequence[int] | None) -> list[int]:

@@ -80,10 +80,10 @@ def test_it_has_every_part_of_the_architecture(ours):
     assert config.vision.tokens_per_tile == 25
 
 
-def test_config_and_tokenizer_are_those_that_training_would_build(ours):
-    tokenizer = build_tokenizer()
-    assert ours[1].tokenizer.encode("What colour is it?") == tokenizer.encode("What colour is it?")
-    assert build_config(tokenizer).text == ours[0].config.text
+def test_the_config_is_the_one_that_training_would_build_for_this_vocabulary(ours):
+    assert build_config(ours[1].tokenizer).text == ours[0].config.text
+    # learned from the phrasings that there were when its training began
+    assert ours[1].tokenizer.vocab_size == build_tokenizer().vocab_size
 
 
 def test_transformers_computes_the_same_logits_from_the_same_folder(ours, theirs, messages):
