@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apps.keys import header_key
+from workbench.keys import header_key
 
 if TYPE_CHECKING:
     from workbench.guards import Policy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from apps.keys import header_key
+from workbench.keys import header_key
 
 if TYPE_CHECKING:
     from workbench.guards import Policy

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from workbench.keys import fits_header
+
 if TYPE_CHECKING:
     from workbench.run import Reply
 
@@ -59,7 +61,7 @@ class Wire:
             raise ValueError(
                 f"timeout is {timeout}; expected seconds, more than 0 and at most {LONGEST_SILENCE:,.0f}"
             )
-        if api_key is not None and not (api_key.isascii() and api_key.isprintable() and api_key):
+        if api_key is not None and not fits_header(api_key):
             raise ValueError("api_key is empty or has characters that no header can carry")
         self.timeout = timeout
         self._client = httpx.Client(

@@ -18,6 +18,7 @@ from model.picture_files import ImageError, open_image
 from workbench.guards.guard import GuardError, Messages, Verdict
 from workbench.guards.llama_guard import TOKENS, harmless, prompt, verdict
 from workbench.guards.said import Said, turns
+from workbench.keys import fits_header
 
 Form = Literal["chat", "llama-guard-3", "llama-guard-4"]
 FORMS = ("chat", *TOKENS)
@@ -58,7 +59,7 @@ class RemoteGuard:
             raise ValueError(
                 f"a guard's time is {seconds} s; expected more than 0 and at most {LONGEST:,.0f}"
             )
-        if key and not (key.isascii() and key.isprintable()):
+        if key and not fits_header(key):
             raise ValueError(
                 "the guard's key has characters that no header can carry; expected printable ASCII without a "
                 "line end"
