@@ -71,7 +71,9 @@ class Batch:
             for index, (one, constraint) in enumerate(pairs)
         ]
         steps = advance(begun, logits.expand(len(begun), -1))
-        for row in begun:
+        for row, step in zip(begun, steps, strict=True):
+            if isinstance(step, LogitsError):
+                raise step  # all of them drew from the same logits
             row.prompt_steps = prompt_steps
             if not row.done:
                 self.rows.append(row)
@@ -88,11 +90,10 @@ class Batch:
         self._cache = None
 
     @torch.inference_mode()
-    def step(self) -> list[tuple[Row, Step]]:
+    def step(self) -> list[tuple[Row, Step | LogitsError]]:
         """One more token of every answer; those that end with it have left.
 
-        Raises:
-            LogitsError: as for `join`; no answer of this batch can go on.
+        An answer whose logits are not numbers ends with the error in place of a token; the others go on.
         """
         if not self.rows:
             return []

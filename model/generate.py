@@ -105,15 +105,15 @@ class Row:
         self.last = 0
         self.done = False
 
-    def take(self, ids: list[int], logprobs: list[float]) -> Step:
+    def take(self, ids: list[int], logprobs: list[float]) -> Step | LogitsError:
         """Go on with the first of `ids`; the others are the likeliest, all with their log-probabilities.
 
-        Raises:
-            LogitsError: they are not numbers.
+        Where those are not numbers the answer ends, and the error is returned: other rows may go on.
         """
         # a single logit that is NaN, or infinite, makes NaN of the sum that every probability is a share of
         if math.isnan(logprobs[0]):
-            raise LogitsError
+            self.done = True
+            return LogitsError()
         token = self.last = ids[0]
         self.drawer.take(token)
         self.left -= 1
@@ -131,13 +131,10 @@ class Row:
         return Step(token, text, logprobs[0], tuple(ids[1:end]), tuple(logprobs[1:end]), reason)
 
 
-def advance(rows: Sequence[Row], logits: Tensor) -> list[Step]:
-    """One more token of every row, drawn from `logits` [rows, vocabulary] float32.
+def advance(rows: Sequence[Row], logits: Tensor) -> list[Step | LogitsError]:
+    """One more token of every row, drawn from `logits` [rows, vocabulary] float32; see `Row.take`.
 
     For all at once: of a small model, a call of PyTorch takes as long for a row as for all of them.
-
-    Raises:
-        LogitsError: those of a row are not numbers; other rows may have gone on.
     """
     tokens = draw(logits, [row.drawer for row in rows])[:, None]
     logprobs = torch.log_softmax(logits, -1)
@@ -212,6 +209,8 @@ def generate_batch(
         steps: list[Step | None] = [None] * len(rows)
         drawn = advance([rows[i] for i in going], logits if len(going) == len(rows) else logits[going])
         for i, step in zip(going, drawn, strict=True):
+            if isinstance(step, LogitsError):
+                raise step
             steps[i] = step
         yield steps
         if all(row.done for row in rows):

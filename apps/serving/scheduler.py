@@ -19,7 +19,7 @@ from apps.serving.errors import APIError
 from apps.serving.grammars import too_complex
 from apps.serving.jobs import Job, Produced
 from apps.serving.observed import Observed
-from model import Batch, Step
+from model import Batch, LogitsError, Step
 from model.generate import Row
 from workbench import Session
 
@@ -172,17 +172,21 @@ class Scheduler:
         self._rows |= {row: (job, job.first + index) for index, (row, _) in enumerate(begun)}
         return [self._noted(row, step, row.prompt_steps) for row, step in begun]
 
-    def _noted(self, row: Row, step: Step, prompt: Sequence[Step] = ()) -> tuple[Job, Produced | APIError]:
+    def _noted(
+        self, row: Row, step: Step | LogitsError, prompt: Sequence[Step] = ()
+    ) -> tuple[Job, Produced | Exception]:
         job, choice = self._rows[row]
         constraint = row.drawer.constraint
-        error = constraint.error if constraint is not None else ""
+        error = step if isinstance(step, LogitsError) else None
+        if constraint is not None and constraint.error:
+            error = too_complex(constraint.error)
         if row.done or error:
             del self._rows[row]
         if error:
             if not row.done:
                 self._batch.leave(row)
             job.cancelled = True
-            return job, too_complex(error)
+            return job, error
         return job, Produced(choice, step, prompt=prompt)
 
     def _attempt(self, one: Observed) -> Produced | Exception:

@@ -1,11 +1,13 @@
 """When what is produced is delivered, and how many prompts are read between two rounds."""
 
 import pytest
+import torch
+from torch import Tensor
 
 from apps.serving.errors import APIError
 from apps.serving.jobs import Job, Outbox
 from apps.serving.scheduler import READ_AT_A_TIME, News, Scheduler
-from model import SamplingParams
+from model import LogitsError, SamplingParams, replaced
 from tests.apps.conftest import held
 from tests.apps.serving import until
 
@@ -48,6 +50,26 @@ def test_short_prompts_that_wait_are_all_read_before_the_next_round(session):
 def test_answers_go_on_between_long_prompts(session):
     long = "blue " * READ_AT_A_TIME
     assert order(session, long, long) == [0, 0, 1] + [0, 1] * (TOKENS - 2) + [1]
+
+
+def test_an_answer_whose_logits_are_no_numbers_ends_alone(session):
+    jobs = [job(session, text) for text in ("One?", "Two?", "Three?")]
+    told: list[News] = []
+    scheduler = Scheduler(session, told.append)
+
+    def break_one(logits: Tensor) -> Tensor:
+        # its second token: the first comes with its prompt, whose pass has one row
+        return logits.index_fill(0, torch.tensor([1]), torch.nan) if len(logits) == len(jobs) else logits
+
+    with replaced(session.llama.hook_points["unembed.hook_logits"], break_one):
+        scheduler.submit(jobs)
+        until(lambda: not scheduler.running and not scheduler.waiting)
+        scheduler.close()
+    items = {id(one): [item for news in told for owner, item in news if owner is one] for one in jobs}
+    first, broken, last = (items[id(one)] for one in jobs)
+    assert isinstance(broken.pop(), LogitsError) and len(broken) == 1
+    assert [len(first), len(last)] == [TOKENS, TOKENS]
+    assert first[-1].step.finish_reason == last[-1].step.finish_reason == "length"
 
 
 def test_who_has_gone_keeps_no_place_in_a_full_queue(session):

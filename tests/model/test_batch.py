@@ -161,7 +161,7 @@ def test_a_prompt_is_scored_if_that_is_wanted(ours):
     assert row.prompt_steps == []
 
 
-def test_logits_that_are_not_numbers_end_a_score_and_a_step(ours):
+def test_logits_that_are_not_numbers_end_a_score(ours):
     llama, processor = ours
     inputs = processor(QUESTIONS[1])
 
@@ -173,6 +173,27 @@ def test_logits_that_are_not_numbers_end_a_score_and_a_step(ours):
         batch.join(inputs, [GREEDY])
         with pytest.raises(LogitsError):
             batch.join(inputs, [GREEDY], score=2)
-    broken = replaced(llama.hook_point("unembed.hook_logits"), lambda x: x * torch.nan)
-    with broken, pytest.raises(LogitsError):
-        batch.step()
+
+
+@pytest.mark.parametrize("drawn", [GREEDY, replace(GREEDY, temperature=0.8, top_p=0.9, seed=3)])
+def test_an_answer_whose_values_are_no_numbers_ends_and_the_others_say_what_they_would(ours, drawn):
+    batch = Batch(*ours)
+    rows = [batch.join(batch.processor(question), [drawn])[0] for question in QUESTIONS[:3]]
+    said = {row: [step] for row, step in rows}
+    broken = rows[1][0]
+
+    def break_one(value: torch.Tensor) -> torch.Tensor:
+        value = value.clone()
+        value[1] = torch.nan
+        return value
+
+    with replaced(batch.llama.hook_point("blocks.0.hook_resid_pre"), break_one):
+        told = dict(batch.step())
+    assert isinstance(told.pop(broken), LogitsError)
+    assert broken.done and len(batch) == 2
+    while told:
+        for row, step in told.items():
+            said[row].append(step)
+        told = dict(batch.step())
+    for number in (0, 2):
+        same(said[rows[number][0]], alone(ours, QUESTIONS[number], drawn))
