@@ -72,7 +72,7 @@ def build(session: wb.Session, settings: Settings | None = None) -> FastAPI:
     _traces(app, service)
     _state(app, service)
     known = frozenset(app.openapi()["paths"])
-    app.add_middleware(BodyLimit, most=service.settings.max_body)
+    app.add_middleware(BodyLimit, most=service.settings.max_body, seconds=service.settings.body_seconds)
     app.add_middleware(ApiKeys, keys=service.settings.api_keys)
     app.add_middleware(Counted, metrics=service.metrics, known=known)
     return app

@@ -19,6 +19,10 @@ LIMITS = {
     "max_waiting": "requests that may wait",
     "max_traces": "traces that are kept",
 }
+SECONDS = {
+    "body_seconds": "within which a request's body must have come",
+    "trace_seconds": "that a trace can be fetched",
+}
 
 
 def port(text: str) -> int:
@@ -56,14 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="send tokens together that come within so many seconds; 0 sends each at once (%(default)s)",
     )
-    seconds = default["trace_seconds"]
-    add(
-        "--trace-seconds",
-        type=float,
-        default=seconds,
-        metavar="S",
-        help="that a trace can be fetched (%(default)s)",
-    )
+    for name, meaning in SECONDS.items():
+        said = f"{meaning} (%(default)s)"
+        add(f"--{name.replace('_', '-')}", type=float, default=default[name], metavar="S", help=said)
     add(
         "--grace", type=int, default=30, metavar="S", help="that answers have left when it ends (%(default)s)"
     )
@@ -82,7 +81,6 @@ def settings_of(options: argparse.Namespace) -> Settings:
         api_keys=(*options.api_key, *([from_environment] if from_environment else [])),
         image_urls=options.allow_image_urls,
         stream_interval=options.stream_interval,
-        trace_seconds=options.trace_seconds,
         guard=guarding.policy_of(options),
-        **{name: getattr(options, name) for name in LIMITS},
+        **{name: getattr(options, name) for name in (*LIMITS, *SECONDS)},
     )

@@ -64,7 +64,7 @@ class Tokenizer:
         """
         file = Path(folder) / "tokenizer.json"
         if file.is_file():
-            return cls(tokenizers.Tokenizer.from_str(_checked_json(file)))
+            return cls(_backend_of(file))
         if (Path(folder) / "tokenizer.model").is_file():
             return cls.from_tiktoken(Path(folder) / "tokenizer.model")
         raise TokenizerError(f"no tokenizer in {folder}: looked for tokenizer.json and tokenizer.model")
@@ -80,11 +80,9 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text; special tokens written in it are ordinary text, none is added."""
-        # half of a surrogate pair (a broken emoji from a browser) is no character: it becomes U+FFFD
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return [
             id
-            for piece in _pieces(text)
+            for piece in _pieces(well_formed(text))
             for id in self._text_encoder.encode(piece, add_special_tokens=False).ids
         ]
 
@@ -196,8 +194,21 @@ class StreamDecoder:
         return rest
 
 
+def well_formed(text: str) -> str:
+    """The text with U+FFFD for every half of a surrogate pair, as in a broken emoji from a browser."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _backend_of(file: Path) -> tokenizers.Tokenizer:
+    text = _checked_json(file)
+    try:
+        return tokenizers.Tokenizer.from_str(text)
+    except Exception as error:  # the library's errors have no other name
+        raise TokenizerError(f"{file} is damaged: {error}; fetch it again") from error
+
+
 def _checked_json(file: Path) -> str:
-    # the library answers a broken file with a bare Exception, or a panic, which nobody can catch by name
+    # the library answers broken merges with a panic, which nobody can catch by name
     try:
         text = file.read_text(encoding="utf-8")
         read = json.loads(text)

@@ -21,6 +21,7 @@ class Settings:
         name: the model's name for clients; by default the session's.
         api_keys: one of them must come as `Authorization: Bearer KEY` with everything under /v1; none: open.
         max_body: bytes of a request, and of all pictures that are fetched for it.
+        body_seconds: within which a request's body must have come.
         max_images: pictures of a request.
         max_pixels: of one picture; where a trace keeps them, of all together.
         max_prompt: tokens of a prompt, pictures included; None: the model's context.
@@ -36,6 +37,7 @@ class Settings:
     name: str | None = None
     api_keys: tuple[str, ...] = ()
     max_body: int = 64 * MIB
+    body_seconds: float = 120
     max_images: int = 10
     max_pixels: int = 40_000_000
     max_prompt: int | None = None
@@ -60,7 +62,8 @@ class Settings:
             raise ValueError(
                 f"stream_interval is {self.stream_interval}; expected seconds, from 0 up, below 1"
             )
-        if not 0 < self.trace_seconds < float("inf"):
-            raise ValueError(f"trace_seconds is {self.trace_seconds}; expected a finite number above 0")
+        for name in ("body_seconds", "trace_seconds"):
+            if not 0 < (value := getattr(self, name)) < float("inf"):
+                raise ValueError(f"{name} is {value}; expected a finite number above 0")
         keys = tuple(header_key(key, "an API key") for key in self.api_keys)
         object.__setattr__(self, "api_keys", keys)

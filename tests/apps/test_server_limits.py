@@ -1,5 +1,8 @@
 """What the server refuses: strangers, too much, and what it has not got."""
 
+import json
+import socket
+
 import httpx
 import pytest
 from openai import AuthenticationError, BadRequestError, NotFoundError, OpenAI
@@ -157,6 +160,18 @@ def test_what_is_too_large_is_refused_before_it_is_read(url):
     assert refused.status_code == 413 and refused.json()["error"]["code"] == "request_too_large"
 
 
+def test_a_body_that_does_not_come_is_not_waited_for(session):
+    begun = b"POST /v1/completions HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\n{"
+    with running(session, body_seconds=0.2) as url:
+        with socket.create_connection(("127.0.0.1", httpx.URL(url).port), timeout=60) as slow:
+            slow.sendall(begun)
+            said = b"".join(iter(lambda: slow.recv(4096), b""))  # until the server hangs up
+        assert post(url, {"model": "demo", "prompt": "Hi", "max_tokens": 1}, path="completions").is_success
+    head, _, body = said.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert json.loads(body)["error"]["message"] == "the request's body did not come within 0.2 seconds"
+
+
 def test_nothing_is_read_where_nothing_takes_it(url):
     assert httpx.post(f"{url}/nowhere", content=b" " * 20_001).status_code == 404
 
@@ -183,6 +198,7 @@ def test_addresses_are_fetched_only_where_that_is_allowed(session):
         {"max_batch": 0}, {"max_prompt": 0}, {"api_keys": ("",)}, {"max_body": -1}, {"stream_interval": -1},
         {"stream_interval": float("nan")}, {"max_waiting": 0}, {"trace_seconds": -1},
         {"trace_seconds": float("nan")}, {"trace_seconds": float("inf")}, {"api_keys": ("schl\xfcssel",)},
+        {"body_seconds": 0},
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_are_refused(fields):

@@ -275,6 +275,17 @@ def test_a_damaged_vocabulary_or_merge_is_named(tmp_path, part, complaint):
         Tokenizer.from_folder(tmp_path)
 
 
+@pytest.mark.parametrize("part", ["added_tokens", "normalizer", "pre_tokenizer", "decoder", "truncation"])
+@pytest.mark.parametrize("damage", [7, [7], {"type": "?"}, "text"])
+def test_damage_in_any_other_part_is_refused_by_the_files_name(tmp_path, part, damage):
+    backend = byte_level(models.BPE({"a": 0}, []), [BOS])
+    file = tmp_path / "tokenizer.json"
+    backend.save(str(file))
+    file.write_text(json.dumps(json.loads(file.read_text()) | {part: damage}))
+    with pytest.raises(TokenizerError, match=r"tokenizer\.json is damaged: .*; fetch it again"):
+        Tokenizer.from_folder(tmp_path)
+
+
 def test_a_tokenizer_that_is_not_byte_level_is_refused():
     backend = tokenizers.Tokenizer(models.BPE({"a": 0}, []))
     backend.decoder = decoders.Metaspace()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from model.tokenizer import well_formed
 from workbench.keys import fits_header
 
 if TYPE_CHECKING:
@@ -113,8 +114,13 @@ class Wire:
     @contextmanager
     def _asked(self, method: str, path: str, body: dict | None = None) -> Iterator[httpx.Response]:
         where, begun = f"{self.url}/{path}", False
+        headers, content = {}, None
+        if body is not None:
+            # httpx would not send half of a surrogate pair; models are shown it as U+FFFD
+            headers = {"Content-Type": "application/json"}
+            content = well_formed(json.dumps(body, ensure_ascii=False, allow_nan=False)).encode()
         try:
-            with self._client.stream(method, path, json=body) as response:
+            with self._client.stream(method, path, headers=headers, content=content) as response:
                 if not response.is_success:
                     raise self._refusal(where, response)
                 begun = True

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from model.tokenizer import well_formed
+
 # Default_Ignorable_Code_Point of the Unicode Character Database, interlinear annotations, and controls
 # other than tabs and line ends
 INVISIBLE = re.compile(
@@ -42,8 +44,7 @@ def readable(text: str) -> str:
 
     Half of a surrogate pair, which is no character, becomes U+FFFD, as models are shown it.
     """
-    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    shown = TAGS.sub(lambda run: f" {''.join(chr(ord(tag) - 0xE0000) for tag in run[0])} ", text)
+    shown = TAGS.sub(lambda run: f" {''.join(chr(ord(tag) - 0xE0000) for tag in run[0])} ", well_formed(text))
     return unicodedata.normalize("NFKC", _few_marks(INVISIBLE.sub("", shown)))
 
 

@@ -53,6 +53,13 @@ def test_the_whole_trace_is_the_sessions_own(url, here, pictures, tmp_path):
     assert np.allclose(word, grounding.attention_map(here.trace).scores, equal_nan=True)
 
 
+def test_half_a_surrogate_pair_is_asked_as_the_model_sees_it(url, session):
+    assert (
+        wb.connect(url, api_key="secret").chat("Hi \ud83d!", max_tokens=4).text
+        == session.chat("Hi \ufffd!", max_tokens=4).text
+    )
+
+
 def test_a_conversation_goes_on_and_a_seed_repeats_a_draw(url, session, here):
     connected = wb.connect(url, api_key="secret")
     drawn = {"temperature": 0.9, "seed": 4, "max_tokens": 8, "capture": "routing"}
