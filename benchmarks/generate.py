@@ -6,24 +6,26 @@
     pip install xllamacpp gguf                       # to have llama.cpp beside them, on a CPU
 
 All have the same random weights: the quantized ones are made from them, and llama.cpp gets them in BF16 and a
-file of its own format. The candidates take turns in one process; a number is the median of the rounds, beside
-its share of what the machine copies or multiplies in the same run.
+file of its own format. The candidates take turns, llama.cpp in a process of its own and by its own clock; a
+number is the median of the rounds, beside its share of what the machine copies or multiplies in the same run.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 
+import httpx
 import torch
 from torch import Tensor, nn
 
-from benchmarks import shard
+from benchmarks import served, shard
 from benchmarks.bench import ROUNDS, SMALL, Bench, keep
 from benchmarks.core import THEIRS, Comparison, Shape, middle, parse, random_pair, take_turns, timed
 from benchmarks.floors import bytes_of_a_token, products_of_a_prompt
@@ -87,6 +89,45 @@ class Theirs(Ours):
         return self.llama(token, past_key_values=cache, use_cache=True).logits[:, -1:].argmax(-1)
 
 
+class LlamaCpp:
+    """llama.cpp's server, likewise."""
+
+    def __init__(self, url: str, prompt: list[int]) -> None:
+        self.url, self.prompt = url, prompt
+
+    def prefill(self) -> float:
+        """Seconds."""
+        return self._ask(1)["timings"]["prompt_ms"] / 1e3
+
+    def decode(self, answer: int) -> float:
+        """Seconds a token."""
+        # its first token comes with the prompt, and it counts the others
+        return self._ask(answer + 1)["timings"]["predicted_per_token_ms"] / 1e3
+
+    def tokens(self, answer: int) -> list[int]:
+        """What it says; the vocabulary's words are their own numbers."""
+        return [int(number) for number in re.findall(r"<(\d+)>", self._ask(answer)["choices"][0]["text"])]
+
+    def _ask(self, tokens: int) -> dict:
+        asked = {
+            "prompt": self.prompt, "max_tokens": tokens, "temperature": 0.0, "cache_prompt": False,
+            "ignore_eos": True,
+        }  # fmt: skip
+        return httpx.post(f"{self.url}/v1/completions", json=asked, timeout=600).raise_for_status().json()
+
+
+@contextmanager
+def llama_cpp(theirs: nn.Module, prompt: list[int]) -> Iterator[LlamaCpp]:
+    """llama.cpp on the weights of transformers' model, as long as the block runs."""
+    from benchmarks import gguf_file  # needs a package that nothing else needs
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "random.gguf"
+        gguf_file.write(theirs, file, gguf_file.Words.numbers(theirs.config.vocab_size))
+        with served.llama_cpp(file, slots=1, tokens=1024, other_words="") as server:
+            yield LlamaCpp(server.url, prompt)
+
+
 def quantize(llama: Llama4, form: str) -> Llama4:
     """A copy with the weights that `load(..., quantize=form)` quantizes in that form."""
     made = copy.deepcopy(llama)
@@ -144,11 +185,10 @@ def measure(shape: Shape, bench: Bench) -> tuple[list[Comparison], list[dict[str
     prefill = {name: model.prefill for name, model in models.items()}
     decode = {name: lambda model=model: model.decode(shape.answer) for name, model in models.items()}
     said = {name: models[name].tokens(shape.answer) for name in ("bf16", THEIRS)}
-    with tempfile.TemporaryDirectory() as folder:
-        if device.type == "cpu" and find_spec("xllamacpp") and find_spec("gguf"):
-            from benchmarks.llama_cpp import LlamaCpp  # needs packages that nothing else needs
-
-            peer = LlamaCpp(theirs, Path(folder), models["bf16"].prompt[0].tolist())
+    absent = served.left_out(LLAMA_CPP, device.type)
+    with ExitStack() as running:
+        if not absent:
+            peer = running.enter_context(llama_cpp(theirs, models["bf16"].prompt[0].tolist()))
             prefill[LLAMA_CPP] = peer.prefill
             decode[LLAMA_CPP] = lambda: peer.decode(shape.answer)
             said[LLAMA_CPP] = peer.tokens(shape.answer)
@@ -159,7 +199,8 @@ def measure(shape: Shape, bench: Bench) -> tuple[list[Comparison], list[dict[str
         "the same as ours in bf16"
         for name, theirs in said.items()
     ]
-    return asked, at_least(shape, models, bench.ceilings), [*agreement, same_experts(models)]
+    told = [*agreement, same_experts(models), *([absent] if absent else [])]
+    return asked, at_least(shape, models, bench.ceilings), told
 
 
 def ask(

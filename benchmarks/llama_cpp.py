@@ -1,6 +1,7 @@
-"""llama.cpp as a peer: in this process by its own clock, and as an HTTP server of its own.
+"""llama.cpp's HTTP server on a GGUF file; needs the package xllamacpp (llama.cpp itself, built for CPUs).
 
-Needs the packages xllamacpp (llama.cpp itself, built for CPUs) and gguf (its file format).
+In a process of its own: in one with PyTorch, whose threads then are more than the cores, both decode a third
+slower, though only one of them computes at a time (two cores of an Intel Xeon).
 
     python -m benchmarks.llama_cpp FILE --slots 32 --context 512 --threads 2    # until its input is closed
 """
@@ -8,45 +9,10 @@ Needs the packages xllamacpp (llama.cpp itself, built for CPUs) and gguf (its fi
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from pathlib import Path
 
-import torch
 import xllamacpp
-from torch import nn
-
-from benchmarks import gguf_file
-
-
-class LlamaCpp:
-    """The model served by llama.cpp, in this process and on as many threads as PyTorch has."""
-
-    def __init__(self, theirs: nn.Module, folder: Path, prompt: list[int]) -> None:
-        file = folder / "random.gguf"
-        gguf_file.write(theirs, file, gguf_file.Words.numbers(theirs.config.vocab_size))
-        self.server = served(file, slots=1, context=1024, threads=torch.get_num_threads())
-        self.prompt = prompt
-
-    def prefill(self) -> float:
-        """Seconds for the prompt."""
-        return self._ask(1)["timings"]["prompt_ms"] / 1e3
-
-    def decode(self, answer: int) -> float:
-        """Seconds a token."""
-        # its first token comes with the prompt, and it counts the others
-        return self._ask(answer + 1)["timings"]["predicted_per_token_ms"] / 1e3
-
-    def tokens(self, answer: int) -> list[int]:
-        """What it says, greedily; the vocabulary's words are their own numbers."""
-        return [int(number) for number in re.findall(r"<(\d+)>", self._ask(answer)["choices"][0]["text"])]
-
-    def _ask(self, tokens: int) -> dict:
-        asked = {
-            "prompt": self.prompt, "n_predict": tokens, "temperature": 0.0, "cache_prompt": False,
-            "ignore_eos": True, "stream": False,
-        }  # fmt: skip
-        return self.server.handle_completions(asked)
 
 
 def served(file: Path, slots: int, context: int, threads: int) -> xllamacpp.Server:

@@ -2,12 +2,13 @@
 
 FP8 has no fast product on a CPU (`torch._scaled_mm` is tens of times slower than bfloat16's), but its codes
 are exact in bfloat16; so they are expanded once. Plain weights are kept a second time for many rows, in the
-blocked order that oneDNN reads (a third faster, measured on an AMD EPYC), but a single row meets them as they
-are (`one_row`). Int4 has a product of its own in PyTorch, in an order of its own.
+blocked order that oneDNN reads (a third faster, measured on an AMD EPYC). A single row meets them as they are
+(`one_row`) where that is faster. Int4 has a product of its own in PyTorch, in an order of its own.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 
@@ -27,6 +28,9 @@ INT4_MULTIPLE = 16  # and of what the number of its rows must be a multiple
 # oneDNN takes 20 us for its smallest bfloat16 product, PyTorch 5 for one row and 10 for four (two threads of
 # an AMD EPYC): up to so many elements and rows it has no part in it
 SMALL_WEIGHT, SMALL_ROWS = 2**17, 4
+# of a single row on an Intel Xeon (1024 x 2048, two threads: 363 us in oneDNN's order, 456 by PyTorch's own
+# product); an AMD EPYC has no such limit (4096 x 1024: 395 and 263)
+INTEL_ALONE = 2**18
 FEW_VALUES = 2**12  # for so few two casts are faster than six operations
 
 
@@ -121,29 +125,37 @@ def _blocked() -> bool:
     return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
+@cache
+def _alone_up_to() -> float:
+    """Elements of a weight up to which a single bfloat16 row meets it as it is."""
+    # by the maker, not by measuring: the same question has the same answer, to the bit, the next time
+    facts = getattr(torch.cpu, "get_capabilities", dict)()
+    return INTEL_ALONE if "Intel" in facts.get("cpu_name", "") else math.inf
+
+
 def _product(x: Tensor, owner: Tensor, expert: int | None, weight: Callable[[], Tensor]) -> Tensor:
     """`x @ weight().T`; what is not the weight as it is, is kept beside its owner if there is room."""
     elements = owner.shape[-2:].numel()
     rows = x.numel() // x.shape[-1]
-    few = rows == 1 or (rows <= SMALL_ROWS and elements <= SMALL_WEIGHT)
-    alone = few and x.dtype == torch.bfloat16 and _blocked()
-    if owner.dtype == x.dtype:
-        if alone:
-            return one_row.product(x, weight())
-        # the second argument is a guess of the rows to come: few, since many are fast either way
-        kept = KEPT.get(
-            owner,
-            (expert, x.dtype),
-            elements * x.element_size(),
-            lambda: (torch.ops.mkldnn._reorder_linear_weight(weight(), 1),),
-        )
-        if kept is None:
-            return F.linear(x, weight())
-        return torch.ops.mkldnn._linear_pointwise(x, kept[0], None, "none", [], "")
+    short = x.dtype == torch.bfloat16 and _blocked()
+    few = elements <= (SMALL_WEIGHT if rows > 1 else _alone_up_to())
+    alone = short and few and rows <= SMALL_ROWS
+    plain = owner.dtype == x.dtype
+    if plain and alone:
+        return one_row.product(x, weight())
     # codes are expanded once, in the order that serves one row and many
-    kept = KEPT.get(owner, (expert, x.dtype), elements * x.element_size(), lambda: (weight(),))
-    expanded = weight() if kept is None else kept[0]
-    return one_row.product(x, expanded) if alone else F.linear(x, expanded)
+    blocked = plain or (short and elements > _alone_up_to())
+    kept = KEPT.get(
+        owner,
+        (expert, x.dtype),
+        elements * x.element_size(),
+        # the second argument is a guess of the rows to come: few, since many are fast either way
+        lambda: (torch.ops.mkldnn._reorder_linear_weight(weight(), 1) if blocked else weight(),),
+    )
+    if blocked and kept is not None:
+        return torch.ops.mkldnn._linear_pointwise(x, kept[0], None, "none", [], "")
+    made = weight() if kept is None else kept[0]
+    return one_row.product(x, made) if alone else F.linear(x, made)
 
 
 def _int4(x: Tensor, w: GroupScaled, expert: int | None) -> Tensor:

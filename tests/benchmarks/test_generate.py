@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from benchmarks import generate
+from benchmarks import generate, served
 from benchmarks.bench import Bench
 from benchmarks.core import THEIRS, Comparison, Shape
 
@@ -28,12 +28,18 @@ def test_quantized_models_are_made_of_the_same_weights():
 
 
 def test_the_report_prints_what_it_writes(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(generate, "find_spec", lambda name: None)
+    monkeypatch.setattr(served, "find_spec", lambda name: None)
     monkeypatch.setattr(Bench, "ceilings", {"copy": 1e9, "matmul bf16": 1e12})
     options = argparse.Namespace(device="cpu", rounds=2, json=tmp_path / "times.json", only=None)
     generate.report(options, TINY)
     printed = capsys.readouterr().out
-    for said in ("prefill, 12 tokens", "decode, a token", "routing recorded", "3 of 3 greedy tokens"):
+    for said in (
+        "prefill, 12 tokens",
+        "decode, a token",
+        "routing recorded",
+        "3 of 3 greedy tokens",
+        "left out",
+    ):
         assert said in printed
     written = json.loads((tmp_path / "times.json").read_text())
     assert [len(row["seconds"]) for row in written["comparisons"]] == [4, 4, 2]
@@ -68,14 +74,12 @@ def test_a_share_is_that_of_the_weights_alone():
 
 @pytest.mark.skipif(not find_spec("xllamacpp") or not find_spec("gguf"), reason="xllamacpp is not installed")
 @torch.no_grad()
-def test_llama_cpp_says_the_same(tmp_path):
-    from benchmarks.llama_cpp import LlamaCpp
-
+def test_llama_cpp_says_the_same():
     # llama.cpp knows Scout by its sixteen experts, and gives it its query-key norm
     shape = Shape(
         layers=4, width=128, experts=16, expert_width=128, heads=4, vocabulary=64, prompt=12, answer=3
     )
     models, theirs = generate.candidates(shape, CPU)
-    peer = LlamaCpp(theirs, tmp_path, models["bf16"].prompt[0].tolist())
-    assert peer.tokens(3) == models["bf16"].tokens(3)
-    assert peer.prefill() > 0 and peer.decode(3) > 0
+    with generate.llama_cpp(theirs, models["bf16"].prompt[0].tolist()) as peer:
+        assert peer.tokens(3) == models["bf16"].tokens(3)
+        assert peer.prefill() > 0 and peer.decode(3) > 0

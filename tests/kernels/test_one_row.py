@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from kernels import cpu, one_row
+from kernels import cpu, fp8, one_row
 from kernels.kept import KEPT
+from kernels.linear import linear_reference
 
 
 @pytest.fixture
@@ -28,6 +29,40 @@ def test_the_product_is_rounded_once(shape):
     # half a step of the result, and float32's own rounding of a sum of as many products
     room = exact.abs() * 2.0**-8 + 2.0**-22 * (x.double().abs() @ w.double().abs().T)
     assert ((said.double() - exact).abs() <= room).all()
+
+
+@pytest.fixture
+def maker(monkeypatch, request):
+    """As if this were a CPU of that maker."""
+    if not cpu._blocked():
+        pytest.skip("oneDNN multiplies no bfloat16 here")
+    cpu._alone_up_to.cache_clear()
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": request.param}, raising=False)
+    KEPT.clear()
+    yield request.param
+    cpu._alone_up_to.cache_clear()
+    KEPT.clear()
+
+
+@pytest.mark.parametrize("maker", ["Intel Xeon", "AMD EPYC"], indirect=True)
+@pytest.mark.parametrize("shape", [(96, 64), (512, 512), (640, 768)])
+@pytest.mark.parametrize("form", [lambda w: w, fp8.quantize_rows], ids=["plain", "fp8"])
+@pytest.mark.parametrize("rows", [1, 3, 8])
+def test_a_product_is_the_same_whichever_way_the_cpu_prefers(maker, shape, form, rows):
+    torch.manual_seed(0)
+    x, w = torch.randn(rows, shape[1]).bfloat16(), form(torch.randn(shape).bfloat16())
+    with torch.no_grad():
+        said, again = cpu.linear(x, w), cpu.linear(x, w)
+    assert torch.equal(said, again)
+    torch.testing.assert_close(said, linear_reference(x, w), rtol=2**-7, atol=2**-7 * shape[1] ** 0.5)
+
+
+@pytest.mark.parametrize(("maker", "copies"), [("Intel Xeon", 1), ("AMD EPYC", 0)], indirect=["maker"])
+def test_a_row_meets_a_large_weight_as_it_is_only_where_that_is_faster(maker, copies):
+    w = torch.randn(640, 768).bfloat16()
+    with torch.no_grad():
+        cpu.linear(torch.randn(1, 768).bfloat16(), w)
+    assert len(KEPT) == copies
 
 
 def test_a_row_takes_no_second_copy_of_a_plain_weight_and_many_rows_do():
