@@ -16,6 +16,7 @@ from kernels.fp8 import Rounded
 from model.config import TextConfig
 from model.feed_forward import FeedForward
 from model.hooks import HookPoint
+from model.linear import Linear
 from model.module import Module
 from model.quantize import held
 
@@ -27,7 +28,7 @@ class MixtureOfExperts(Module):
         super().__init__()
         width, inner, experts = config.hidden_size, config.intermediate_size, config.num_local_experts
         self.experts_per_token = config.num_experts_per_tok
-        self.router = nn.Linear(width, experts, bias=False)
+        self.router = Linear(width, experts, bias=False)
         self.gate_up_proj = nn.Parameter(torch.empty(experts, 2 * inner, width))  # gate rows, then up rows
         self.down_proj = nn.Parameter(torch.empty(experts, width, inner))
         self.shared_expert = FeedForward(width, inner)
