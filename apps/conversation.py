@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,12 @@ MOST_PICTURES = 5  # of one question
 MOST_PICTURES_IN_ALL = 20  # of a conversation
 LARGEST_PICTURE = 25 * 2**20  # bytes of a file
 MOST_PIXELS = 100_000_000  # of all pictures together, which are held while an answer is written
+# what Markdown would take for emphasis, code, strikes, formulas, tags, entities and links; and where a line
+# begins, for headings, quotes, lists and rules. No more: a copied message has the backslashes, too
+MARKUP = re.compile(
+    r"[\\`*~]|(?<!\w)_|_(?!\w)|\$(?=\$)|<(?=[\w/!?])|&(?=#?\w+;)|\[(?=[^\]\n]*\][(\[:])"
+    r"|(?m:(?<=^)[#>+=-]|(?<=^\d)[.)]|(?<=^\d\d)[.)])"
+)
 LONGEST_TEXT = 20_000  # characters of one message, or of the system prompt
 MOST_TURNS = 200
 
@@ -60,13 +67,14 @@ class Conversation:
     `system` is what the model was told before the first question, `format` the weight format that answers
     (see `apps.formats`; empty: the first). A list of `turns` is never changed but replaced: whoever has read
     one sees whether the conversation is still the same. `current` is the answer that is being written, until
-    its end was told.
+    its end was told. `left`: the page was closed, or cut off, and has not asked again.
     """
 
     turns: list[Turn] = field(default_factory=list)
     system: str = ""
     format: str = ""
     current: Answer | None = None
+    left: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -95,11 +103,20 @@ class Conversation:
         """The conversation as a chat shows it: pictures first, as in the prompt, then the words."""
         shown = []
         for turn in self.turns:
-            files = [_shown(path) for path in turn.pictures]
-            shown.append({"role": "user", "content": [*files, *([turn.text] if turn.text else [])]})
+            asked: list[str | dict] = [_shown(path) for path in turn.pictures]
+            if turn.refused and asked:
+                # the page numbers what it shows, and the model was never shown these
+                asked = [f"({len(asked)} picture{'s' * (len(asked) > 1)}, not shown to the model)"]
+            words = [as_written(turn.text)] if turn.text else []
+            shown.append({"role": "user", "content": [*asked, *words]})
             said = "\n\n".join(part for part in (turn.answer, turn.note) if part)
             shown.append({"role": "assistant", "content": said})
         return shown
+
+
+def as_written(text: str) -> str:
+    """The text so that a chat, which reads Markdown and formulas, shows it as it was written."""
+    return MARKUP.sub(r"\\\g<0>", text)
 
 
 def _shown(path: Path) -> dict:

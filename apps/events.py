@@ -19,12 +19,17 @@ from apps.maker import Truths
 from apps.page import honesty, notice, save_links, status, truths
 from apps.settings import sampling
 
+DRAFT = "There is a message in the composer that was not sent. Send it, or empty it first."
 MOST_WATCHED = 48  # answers, one of them being written and the others in the line
 
 # what the view shows, asked of the view itself
 SHOWN = """() => {
   const view = document.querySelector('#trace .tv');
   return [view?.dataset.run ?? '', view?.dataset.attention ?? ''];
+}"""
+EDITED = """(run, place, draft) => {
+  const view = document.querySelector('#trace .tv');
+  return [view?.dataset.run ?? '', view?.dataset.attention ?? '', draft];
 }"""
 
 Update = dict[gr.components.Component, Any]
@@ -82,10 +87,10 @@ class Page(Layout):
             event.success(self.keep, None, [self.kept], **at_once)
             answer.then(self.settle, None, [self.box, self.save, self.kept], **at_once)
         self.box.stop(self.stop, None, None, **at_once)
-        self.chat.undo(self.undo, None, shown, **at_once)
+        self.chat.undo(self.undo, [self.box], shown, **at_once)
         self.chat.select(self.reopen, None, looked, **at_once)
         self.new.click(self.clear, None, shown, cancels=answers, **at_once)
-        self.edit.click(self.take_back, [self.run, self.place], shown, js=SHOWN, **at_once)
+        self.edit.click(self.take_back, [self.run, self.place, self.box], shown, js=EDITED, **at_once)
         self.honest.click(
             self.check, [self.run, self.place], [self.finding, self.notice], js=SHOWN,
             concurrency_id="checks", concurrency_limit=8, show_progress="minimal", api_visibility="private",
@@ -162,7 +167,7 @@ class Page(Layout):
         except Refusal as refusal:
             return {self.notice: notice(str(refusal))}
         self.begun[visitor] = frames
-        if not self.desk.knows(visitor):  # the page was closed meanwhile
+        if not self.desk.visitors.knows(visitor):  # the page was closed meanwhile
             self._forget(visitor)
         return self._drawn(visitor, first) | {
             self.box: gr.update(submit_btn=False, stop_btn="Stop", **(emptied or {})),
@@ -232,24 +237,28 @@ class Page(Layout):
         except Refusal as refusal:
             return {self.notice: notice(str(refusal))}
 
-    def undo(self, request: gr.Request) -> Update:
+    def undo(self, draft: dict | None, request: gr.Request) -> Update:
         """Put the last message back into the composer."""
-        return self._taken_back(request, None)
+        return self._taken_back(request, draft, None)
 
-    def take_back(self, run_id: str, place: str, request: gr.Request) -> Update:
+    def take_back(self, run_id: str, place: str, draft: dict | None, request: gr.Request) -> Update:
         """Put the question of the answer that is shown back into the composer."""
-        return self._taken_back(request, run_id)
+        return self._taken_back(request, draft, run_id)
 
-    def _taken_back(self, request: gr.Request, run_id: str | None) -> Update:
+    def _taken_back(self, request: gr.Request, draft: dict | None, run_id: str | None) -> Update:
+        if draft and (draft["text"] or draft["files"]):
+            return {self.notice: notice(DRAFT)}
         visitor = request.session_hash
+        before = len(self.desk.conversation(visitor).turns)
         try:
             text, files, chat = self.desk.edit(visitor, run_id)
         except Refusal as refusal:
             return {self.notice: notice(str(refusal))}
+        went = before - len(chat) // 2 - 1
         return {
             self.chat: chat,
             self.box: gr.update(value={"text": text, "files": files}, submit_btn=True, stop_btn=False),
-            self.notice: notice(""),
+            self.notice: notice(f"{went} later question{'s' * (went > 1)} went with it." if went > 0 else ""),
             self.status: status("", self.desk.conversation(visitor).pictures),
             self.kept: self.desk.kept(visitor),
         }
@@ -257,13 +266,15 @@ class Page(Layout):
     def check(self, run_id: str, place: str) -> Update:
         """Hold the map that is shown against what its word rests on."""
         try:
-            token, layer, head = (int(number) for number in (place or "").split(":")[:3])
+            token, layer, heads = [
+                [int(number) for number in some.split(",")] for some in (place or "").split(":")[:3]
+            ]
         except ValueError:
             return {
                 self.notice: notice("Choose a word of the answer that has a map over the pictures first.")
             }
         try:
-            verdict = self.desk.check(run_id, token, layer, head if head >= 0 else None)
+            verdict = self.desk.check(run_id, token[0], layer[0], heads if min(heads) >= 0 else None)
         except Refusal as refusal:
             return {self.notice: notice(str(refusal))}
         return {self.finding: honesty(verdict), self.notice: notice("")}
@@ -320,7 +331,7 @@ class Page(Layout):
     def leave(self, request: gr.Request) -> None:
         """The page was closed."""
         visitor = request.session_hash
-        self.desk.leave(visitor)
+        self.desk.visitors.leave(visitor)
         self._forget(visitor)
         self.ended.pop(visitor, None)
         self.trials.stop(visitor)

@@ -69,8 +69,11 @@ class Formats:
             Refusal: there is no such format here, or it cannot be loaded; says why.
         """
         name = name or self.names[0]
+        # what is there is had at once: another may take minutes to load
+        if name in self._loaded:
+            return self._loaded[name]
         with self._lock:
-            if name in self._loaded:
+            if name in self._loaded:  # meanwhile
                 return self._loaded[name]
             if name not in self._load:
                 raise Refusal(f"{name[:20]!r} is no format of this page; there are {', '.join(self.names)}.")
@@ -82,11 +85,8 @@ class Formats:
 
     def name_of(self, trace: Trace) -> str:
         """The format that a trace was made in; the first if it is none of those that are loaded."""
-        with self._lock:
-            made = [
-                name for name, one in self._loaded.items() if held_as(one.llama) == trace.meta.get("weights")
-            ]
-        return made[0] if made else self.names[0]
+        loaded, weights = dict(self._loaded), trace.meta.get("weights")
+        return next((name for name, one in loaded.items() if held_as(one.llama) == weights), self.names[0])
 
     def of(self, trace: Trace) -> Session:
         """The model as it was when a trace was made."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from apps.honesty import Verdict, check
 from apps.line import Line
 from apps.numbers import prompt_size, status, waiting
 from apps.shelf import Answer, Shelf
+from apps.visitors import Visitors
 from model import SamplingParams
 from workbench import Run, Session, Trace, TraceError
 from workbench.grounding import GroundingError
@@ -31,7 +31,6 @@ from workbench.guards import Policy, Watch
 from workbench.sentences import sentence
 from workbench.view.payload import Feed, Message, answer_attention, answer_pull, snapshot
 
-MOST_VISITORS = 256  # conversations kept; the one longest untouched goes first
 MOST_WAITING = 32  # answers in the line
 LARGEST_TRACE = 64 * 2**20  # bytes of a file
 CUT_OFF = "(This answer was cut off; ask again.)"
@@ -47,6 +46,9 @@ class Desk:
         session: the model, in one format or in several. shelf: where finished answers stay. folder: for
             pictures that come back with a reloaded page; a temporary one by default.
         guard: judges questions, and answers before they are shown; None: nobody does.
+
+    Attributes:
+        visitors: who is here.
     """
 
     def __init__(
@@ -61,9 +63,8 @@ class Desk:
         self.shelf = Shelf() if shelf is None else shelf  # an empty one is as good
         self.guard = guard
         self._folder = folder
-        self._conversations: OrderedDict[str, Conversation] = OrderedDict()
+        self.visitors = Visitors()
         self._line = Line()
-        self._lock = threading.Lock()
         self._one_at_a_time = threading.Lock()  # checks and files: they take much at once
 
     @property
@@ -78,18 +79,7 @@ class Desk:
 
     def conversation(self, visitor: str) -> Conversation:
         """The visitor's conversation; a new one for a visitor not seen before."""
-        with self._lock:
-            found = self._conversations.setdefault(visitor, Conversation())
-            self._conversations.move_to_end(visitor)
-            gone = next(iter(self._conversations)) if len(self._conversations) > MOST_VISITORS else None
-        if gone is not None:
-            self.leave(gone)
-        return found
-
-    def knows(self, visitor: str) -> bool:
-        """Whether the visitor is one seen before, who has not left since."""
-        with self._lock:
-            return visitor in self._conversations
+        return self.visitors.conversation(visitor)
 
     def choose(self, visitor: str, name: str) -> str:
         """Answer the visitor in a weight format from now on; how its weights are held, in words.
@@ -164,25 +154,19 @@ class Desk:
         with conversation.lock:
             conversation.cut([])
 
-    def leave(self, visitor: str) -> None:
-        """Forget the visitor; what is being written for them ends, and what waits or is read never begins."""
-        with self._lock:
-            gone = self._conversations.pop(visitor, None)
-        if gone is not None:
-            with gone.lock:
-                gone.cut([])
-
     def kept(self, visitor: str) -> keeping.Kept | None:
         """The conversation for the visitor's own browser to keep; None of an empty one.
 
         Of an answer that is being written it keeps the question: a server may end before the answer does.
+        None also where a picture is gone from here: what the browser has is better.
         """
         conversation = self.conversation(visitor)
         with conversation.lock:
             turns, system, busy = conversation.turns, conversation.system, conversation.busy
         if busy:
             turns = [*turns[:-1], replace(turns[-1], answer="", note=CUT_OFF)]
-        return keeping.kept(turns, system, keeping.MOST_IN_BROWSER) if turns else None
+        whole = all(path.is_file() for turn in turns for path in turn.pictures)
+        return keeping.kept(turns, system, keeping.MOST_IN_BROWSER) if turns and whole else None
 
     def restore(self, visitor: str, value: object) -> bool:
         """Take up what the visitor's browser kept, if nothing was said here yet; whether it was.
@@ -227,7 +211,7 @@ class Desk:
             raise Refusal(f"{name} holds more than this page keeps.")
         return self._shown(answer)
 
-    def check(self, run_id: object, token: int, layer: int, head: int | None) -> Verdict:
+    def check(self, run_id: object, token: int, layer: int, heads: Sequence[int] | None) -> Verdict:
         """Whether the map of a word is honest: the word's loss when each square is hidden (`honesty.check`).
 
         Raises:
@@ -240,7 +224,7 @@ class Desk:
             raise Refusal("Another check is running; ask again in a moment.")
         try:
             with refusing(GroundingError, IndexError):
-                return check(self.formats.of(answer.trace()), answer, token, layer, head)
+                return check(self.formats.of(answer.trace()), answer, token, layer, heads)
         finally:
             self._one_at_a_time.release()
 
@@ -280,6 +264,7 @@ class Desk:
                 raise Refusal("An answer is being written; stop it first.")
             if conversation.turns is not known:
                 raise Refusal("The conversation went on while this question was read; ask again.")
+            conversation.left = False
             if found and found.stopped:
                 conversation.turns = [*earlier, replace(turn, note=found.sentence, refused=True)]
             else:

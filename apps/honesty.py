@@ -7,6 +7,7 @@ have nothing to do with each other is named beside it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,8 @@ class Verdict:
     """What hiding squares did to a word, beside the map that was shown.
 
     Attributes:
-        word, layer, head: whose map (head None: the mean). probability: of the word with nothing hidden.
+        word, layer, heads: whose map (heads None: the mean of all). probability: of the word with nothing
+            hidden.
         agreement: rank correlation of the map with the losses over all squares, -1 to 1.
         chance: how far from zero 95 % of unrelated maps lie. squares: how many.
         lost: the word's loss of probability without the square that the map shows brightest. rank: of that
@@ -41,7 +43,7 @@ class Verdict:
 
     word: str
     layer: int
-    head: int | None
+    heads: tuple[int, ...] | None
     probability: float
     agreement: float
     chance: float
@@ -67,12 +69,15 @@ class Verdict:
         return "No: the word rests on other places than the map shows."
 
 
-def check(session: Session, answer: Answer, token: int, layer: int, head: int | None = None) -> Verdict:
+def check(
+    session: Session, answer: Answer, token: int, layer: int, heads: Sequence[int] | None = None
+) -> Verdict:
     """Hide every square of every picture in turn, and hold the word's losses against its map.
 
     Args:
         session: the model that answered. answer: finished, with its conversation.
-        token: of the answer, by its number. layer, head: of the map; None for the mean over heads.
+        token: of the answer, by its number. layer, heads: of the map, which is the mean of several; None for
+            that of all.
 
     Raises:
         GroundingError: there is no such word, layer or head, no pictures, or too many of them.
@@ -84,7 +89,7 @@ def check(session: Session, answer: Answer, token: int, layer: int, head: int | 
             f"the conversation shows {len(trace.images)} pictures; at most {MOST_PICTURES} are checked, "
             "which takes 25 passes each"
         )
-    found = grounding.attention_map(trace, token, layers=layer, heads=head)
+    found = grounding.attention_map(trace, token, layers=layer, heads=heads)
     told = [*messages(answer.turns, answer.system), {"role": "assistant", "content": trace.text}]
     case = grounding.Case.of(session, Reply(trace.text, trace, told, "stop"))
     grid = Patches.cells([image.size for image in case.inputs.images], SQUARES, SQUARES)
@@ -101,7 +106,7 @@ def check(session: Session, answer: Answer, token: int, layer: int, head: int | 
     return Verdict(
         word=found.word,
         layer=layer,
-        head=head,
+        heads=None if heads is None else tuple(heads),
         probability=before,
         agreement=0.0 if np.isnan(agreement) else agreement,
         chance=1.96 / np.sqrt(max(len(lost) - 1, 1)),

@@ -37,6 +37,7 @@ ENDINGS = {
 }  # fmt: skip
 SECONDS_A_PICTURE_IS_KEPT = 24 * 3600  # on the disk, of those that came back from a browser
 TOO_LARGE = "(Its pictures were too large to be kept in the browser; show them again to ask about them.)"
+GONE = "(Pictures of this question were gone when it was saved.)"
 
 Kept = dict[str, Any]
 
@@ -49,7 +50,7 @@ def kept(turns: Sequence[Turn], system: str = "", most: int | None = None) -> Ke
         most: characters of pictures; with more, all of them are left out and the questions say so.
     """
     turns = [turn for turn in turns if not turn.refused]
-    urls = [[picture_url(path) for path in turn.pictures] for turn in turns]
+    urls = [[url for path in turn.pictures if (url := picture_url(path))] for turn in turns]
     left_out = most is not None and sum(len(url) for some in urls for url in some) > most
     told: list[dict] = [{"role": "system", "content": system}] if system.strip() else []
     runs, notes = [], []
@@ -58,13 +59,15 @@ def kept(turns: Sequence[Turn], system: str = "", most: int | None = None) -> Ke
         told.append({"role": "user", "content": [*shown, {"type": "text", "text": turn.text}]})
         told.append({"role": "assistant", "content": turn.answer})
         runs.append(turn.run_id)
-        notes.append(TOO_LARGE if left_out and pictures else turn.note)
+        gone = GONE if len(pictures) < len(turn.pictures) else turn.note
+        notes.append(TOO_LARGE if left_out and pictures else gone)
     return {"format": FORMAT, "version": 1, "messages": told, "runs": runs, "notes": notes}
 
 
 def picture_url(path: Path) -> str:
     """The file as it is, as a data: URL; empty if it is gone."""
-    kind = mimetypes.guess_type(path.name)[0] or "image/png"
+    kind = mimetypes.guess_type(path.name)[0]
+    kind = kind if kind in ENDINGS else "image/png"  # a file's own first bytes say what it is
     try:
         return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
     except OSError:

@@ -132,7 +132,10 @@ def save_links(run_id: str) -> str:
 
 def honesty(verdict: Verdict) -> str:
     """A check of a map: the answer first, then the numbers, then the pictures."""
-    heads = "the mean of all heads" if verdict.head is None else f"head {verdict.head}"
+    heads = "the mean of all heads"
+    if verdict.heads is not None:
+        several = "s" if len(verdict.heads) > 1 else ""
+        heads = f"head{several} {', '.join(map(str, verdict.heads))}"
     word = html.escape(verdict.word.strip() or verdict.word)
     pictures = "".join(
         f'<figure><img src="{picture_url(image)}" alt="image {number}, bright where hiding a square '

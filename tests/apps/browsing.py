@@ -105,7 +105,7 @@ def visitor_of(app: App, page: Page) -> str:
     run_id = page.locator("#trace .tv").get_attribute("data-run")
     return next(
         name
-        for name, talk in app.desk._conversations.items()
+        for name, talk in app.desk.visitors._conversations.items()
         if run_id in [turn.run_id for turn in talk.turns]
     )
 

@@ -196,7 +196,17 @@ def test_an_earlier_question_is_edited_and_asked_anew(visit, app):
     visit.wait_for_selector("#trace .tv[data-done=true]")
     first = app.desk.conversation(visitor_of(app, visit)).turns[0].run_id
     visit.wait_for_selector(f"#trace .tv[data-run='{first}']")
+    visit.locator("#composer textarea").fill("a draft of 2*3*4")
     visit.locator("#edit").click()
+    expect(visit.get_by_role("alert")).to_contain_text("was not sent. Send it, or empty it first.")
+    assert visit.locator("#composer textarea").input_value() == "a draft of 2*3*4"
+    ask(visit, "a draft of 2*3*4")
+    answered(visit, app, answers=3)
+    expect(visit.locator("#chat .user-row").last).to_contain_text("a draft of 2*3*4")
+    visit.locator("#chat .bot-row .md").first.click()
+    visit.wait_for_selector(f"#trace .tv[data-run='{first}']")
+    visit.locator("#edit").click()
+    expect(visit.get_by_role("alert")).to_contain_text("2 later questions went with it.")
     expect(visit.locator("#composer .thumbnail-item")).to_have_count(2, timeout=PATIENCE)
     expect(visit.locator("#chat .bot-row")).to_have_count(0)
     ask(visit, "Something else?")

@@ -57,3 +57,26 @@ def test_a_note_is_shown_and_not_told(picture):
     assert talk.chat()[1]["content"] == "Yes.\n\n(stopped)"
     assert messages([*talk.turns, Turn("Two?")])[1]["content"] == "Yes."
     assert talk.pictures == 1
+
+
+def test_pictures_that_the_model_was_not_shown_are_not_numbered_in_the_chat(picture):
+    talk = Conversation([Turn("One?", (picture,) * 2, refused=True), Turn("Two?", (picture,), "Yes.")])
+    refused, _, asked, _ = (message["content"] for message in talk.chat())
+    assert refused == ["(2 pictures, not shown to the model)", "One?"]
+    assert [part["type"] for part in asked[:1]] == ["file"] and talk.pictures == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("2*3*4, a_b_c and _d_", r"2\*3\*4, a_b_c and \_d\_"),
+        ("List<int>, a < b, &lt; and R&D", r"List\<int>, a < b, \&lt; and R&D"),
+        ("# One\n- two\n3. three", "\\# One\n\\- two\n3\\. three"),
+        ("`code`, $5, $$x$$ and [a](b) or [c]", r"\`code\`, $5, \$$x\$$ and \[a](b) or [c]"),
+        ("¿Qué hay en la imagen 2?", "¿Qué hay en la imagen 2?"),
+    ],
+)
+def test_a_question_is_shown_as_it_was_written(written, told):
+    talk = Conversation([Turn(written, (), "**Yes**")])
+    assert [message["content"] for message in talk.chat()] == [[told], "**Yes**"]
+    assert messages(talk.turns)[0]["content"][-1]["text"] == written

@@ -149,12 +149,12 @@ def test_visitors_who_came_and_went_leave_nothing_but_the_last_traces(session, p
         traces.append(weakref.ref(desk.shelf.get(run_id).trace()))
         if number % 2:  # in the middle of the next answer
             next(desk.send(visitor, "And now?", [], SHORT))
-        desk.leave(visitor)
+        desk.visitors.leave(visitor)
     session.in_turn(lambda: None)  # the engine may still hold what was cancelled
     gc.collect()
     assert len(remembered.runs) == 9 and not [run for run in remembered.runs if run()]
     assert len([trace for trace in traces if trace()]) <= 2
-    assert not any(desk.knows(f"visitor {number}") for number in range(6))
+    assert not any(desk.visitors.knows(f"visitor {number}") for number in range(6))
     assert desk.waiting == 0 and len(desk.shelf) == 2
 
 

@@ -1,6 +1,7 @@
 """One model in several weight formats: who answers, what it is called, and what flips between two of them."""
 
 import argparse
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,3 +124,26 @@ def test_words_that_differ_are_named(desk):
 def test_an_answer_is_not_compared_with_its_own_format(desk):
     with pytest.raises(Refusal, match="was written in BF16; choose another format"):
         compared(desk, "bf16")
+
+
+def test_a_format_that_is_there_is_had_while_another_loads(session):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow() -> wb.Session:
+        begun.set()
+        assert go_on.wait(60)
+        return session
+
+    held = Formats(session, others={"int4": slow})
+    loading = threading.Thread(target=held.get, args=("int4",))
+    loading.start()
+    assert begun.wait(60)
+    had: list[wb.Session] = []
+    asking = threading.Thread(target=lambda: had.append(held.get()))
+    asking.start()
+    asking.join(10)
+    at_once = list(had)
+    go_on.set()
+    loading.join(60)
+    asking.join(60)
+    assert at_once == [session] and not loading.is_alive()

@@ -27,6 +27,7 @@ from apps import (
     settings,
     shelf,
     trials,
+    visitors,
 )
 from apps.conversation import MOST_PICTURES, Refusal
 from apps.handlers import Desk, Frame
@@ -38,7 +39,7 @@ from workbench import SamplingParams
 
 WITHOUT_A_PAGE = (
     conversation, examples, flips, formats, handlers, honesty, keeping, lab, maker, numbers, routes, settings,
-    shelf, trials,
+    shelf, trials, visitors,
 )  # fmt: skip
 
 
@@ -224,7 +225,7 @@ def test_an_answer_that_nobody_waits_for_is_cancelled(desk, session, how):
         if how == "the stream is closed":
             frames.close()
         elif how == "the visitor leaves":
-            desk.leave("ada")
+            desk.visitors.leave("ada")
             list(frames)
         else:
             desk.clear("ada")
@@ -246,7 +247,7 @@ def test_an_answer_that_nobody_waits_for_in_the_line_is_never_begun(desk, sessio
         if how == "the stream is closed":
             second.close()
         else:
-            desk.leave("bob")
+            desk.visitors.leave("bob")
         gate.open()
         assert list(first)[-1].done
         list(second)
@@ -263,6 +264,10 @@ class Meanwhile:
         self.happens()
 
 
+def leave(desk: Desk, visitor: str) -> None:
+    desk.visitors.leave(visitor)
+
+
 def another(desk: Desk, visitor: str) -> None:
     desk.guard = None
     ask(desk, "Another?", visitor=visitor)
@@ -270,7 +275,7 @@ def another(desk: Desk, visitor: str) -> None:
 
 @pytest.mark.parametrize(
     ("happens", "left"),
-    [(Desk.leave, []), (Desk.clear, []), (Desk.edit, []), (another, ["One?", "Another?"])],
+    [(leave, ["One?"]), (Desk.clear, []), (Desk.edit, []), (another, ["One?", "Another?"])],
 )
 def test_a_question_whose_conversation_went_on_while_it_was_read_is_refused_and_nothing_lost(
     desk, happens, left
@@ -350,7 +355,7 @@ def test_a_conversation_survives_a_reload_in_the_visitors_own_browser(desk, pict
     assert desk.kept("ada") is None
     last = list(desk.send("ada", "One?", [picture], SHORT, "Say little."))[-1]
     kept = desk.kept("ada")
-    desk.leave("ada")
+    desk.visitors.leave("ada")
     assert desk.restore("ada again", kept)
     again = desk.conversation("ada again")
     assert again.system == "Say little." and again.turns[0].run_id == last.run_id
@@ -359,6 +364,32 @@ def test_a_conversation_survives_a_reload_in_the_visitors_own_browser(desk, pict
     assert len(desk.shelf.get(ask(desk, "Two?", visitor="ada again")[-1].run_id).trace().images) == 1
     assert not desk.restore("ada again", kept)  # what was said here is not overwritten
     assert not desk.restore("bob", None) and desk.conversation("bob").turns == []
+
+
+def test_a_page_whose_connection_broke_goes_on_where_it_was(desk, session):
+    before = ask(desk, "One?")[-1].chat
+    with held(session, passes=3) as gate:
+        frames = desk.send("ada", "Two?", [], SamplingParams(max_tokens=500))
+        next(frames)
+        assert gate.arrived.wait(30)
+        desk.visitors.leave("ada")
+        list(frames)
+    assert not desk.visitors.knows("ada")
+    last = ask(desk, "Three?")[-1]
+    assert last.chat[:2] == before
+    assert [text for role, text in said(last) if role == "user"] == [["One?"], ["Two?"], ["Three?"]]
+    assert desk.visitors.knows("ada")
+
+
+def test_what_a_browser_keeps_is_not_overwritten_when_a_picture_is_gone_from_here(desk, picture, tmp_path):
+    mine = tmp_path / "mine.png"
+    mine.write_bytes(picture.read_bytes())
+    ask(desk, "One?", mine)
+    assert desk.kept("ada") is not None
+    mine.unlink()
+    with pytest.raises(Refusal, match="show it again"):
+        ask(desk, "Two?")
+    assert desk.kept("ada") is None
 
 
 def test_a_trace_from_disk_is_shown_without_asking_a_model(desk, picture, tmp_path, session):
@@ -472,7 +503,7 @@ def test_the_shelf_keeps_within_its_memory(session):
 
 
 def test_visitors_longest_untouched_are_forgotten(desk, monkeypatch):
-    monkeypatch.setattr(handlers, "MOST_VISITORS", 2)
+    monkeypatch.setattr(visitors, "MOST_VISITORS", 2)
     ask(desk, "I am first", visitor="first")
     for name in ("second", "third"):
         desk.conversation(name)

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import workbench as wb
+from apps import page
 from apps.conversation import Turn
 from apps.honesty import ENOUGH, SQUARES, Verdict, check
 from apps.shelf import Answer
@@ -16,7 +17,7 @@ from model.demo.scenes import draw_scene
 def verdict(**numbers: float) -> Verdict:
     usual = {"agreement": 0.6, "lost": 0.9, "most": 0.9}
     return Verdict(
-        word="Red", layer=5, head=None, probability=1.0, chance=0.4, squares=25, rank=1, passes=26,
+        word="Red", layer=5, heads=None, probability=1.0, chance=0.4, squares=25, rank=1, passes=26,
         losses=np.zeros((1, 5, 5)), needed=(Image.new("RGB", (9, 9)),), **(usual | numbers),
     )  # fmt: skip
 
@@ -49,7 +50,10 @@ def test_the_word_rests_on_the_thing_that_it_names(tmp_path, demo):
     reply = demo.chat("What colour is the circle?", images=[scene.image])
     answer = Answer(reply.trace, [Turn("What colour is the circle?", (file,))])
     layer = reply.trace.meta["default_attention_layer"]
-    found = check(demo, answer, int(reply.trace.generated_index[0]), layer)
+    word = int(reply.trace.generated_index[0])
+    found, several = check(demo, answer, word, layer), check(demo, answer, word, layer, [0, 2])
+    assert found.heads is None and "the mean of all heads" in page.honesty(found)
+    assert several.heads == (0, 2) and "heads 0, 2" in page.honesty(several)
     row, column = divmod(int(found.losses[0].argmax()), SQUARES)
     x0, y0, x1, y1 = scene.things[0].box
     side = 80 / SQUARES

@@ -5,9 +5,11 @@ import copy
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from apps import keeping
 from apps.conversation import Refusal, Turn
@@ -60,6 +62,19 @@ def test_pictures_too_large_for_a_browser_are_left_out_and_the_question_says_so(
     turns, _ = keeping.restored(keeping.kept(talk, most=100), tmp_path)
     assert turns[0].pictures == () and turns[0].note == keeping.TOO_LARGE
     assert turns[1].note == "(stopped)"
+
+
+def test_a_picture_comes_back_whatever_its_files_ending_was(talk, tmp_path):
+    other = tmp_path / "circle.ppm"
+    Image.open(talk[0].pictures[0]).save(other)
+    turns, _ = keeping.restored(keeping.kept([replace(talk[0], pictures=(other,))]), tmp_path / "new")
+    assert turns[0].pictures[0].read_bytes() == other.read_bytes()
+
+
+def test_a_picture_that_is_gone_is_left_out_and_the_question_says_so(talk, tmp_path):
+    talk[0].pictures[0].unlink()
+    turns, _ = keeping.restored(keeping.kept(talk), tmp_path / "new")
+    assert turns[0].pictures == () and turns[0].note == keeping.GONE and turns[0].text == "One?"
 
 
 def broken(kept: dict) -> dict[str, object]:
