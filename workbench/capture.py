@@ -26,7 +26,7 @@ from workbench.capture_routing import RoutingCapture
 from workbench.edits import Edit
 from workbench.estimate import Estimate, estimate
 from workbench.options import DTYPES, CaptureError, CaptureOptions
-from workbench.provenance import of_capture
+from workbench.provenance import MISSING, of_attention, of_capture
 from workbench.trace import GENERATED, LAYOUT, PROMPT, Trace
 
 __all__ = ["LARGEST_SIDE", "Capture", "CaptureError", "CaptureOptions", "estimate", "planned"]
@@ -185,7 +185,9 @@ class Capture:
             topk_logprobs=np.array([step.top_logprobs for step in steps], np.float32).reshape(new, most),
             images=list(self._images),
             edits=list(self.edits),
-            provenance=self._provenance({name for name, array in optional.items() if array is None}),
+            provenance=self._provenance(
+                {name for name, array in optional.items() if array is None}, finish_reason is not None
+            ),
             meta=self.meta | self._timing(new) | {"text": text, "finish_reason": finish_reason},
         )
 
@@ -202,11 +204,16 @@ class Capture:
             known = self._texts = [*known, *(token_text(token) for token in ids[len(known) :])]
         return known[: len(ids)]
 
-    def _provenance(self, absent: set[str]) -> dict[str, str]:
+    def _provenance(self, absent: set[str], ended: bool) -> dict[str, str]:
         dtype = str(self.llama.dtype).removeprefix("torch.")
-        every = of_capture(
-            f"torch {torch.__version__}, {self.llama.device.type}, {dtype}", self.routing.reweighted
-        )
+        backend = f"torch {torch.__version__}, {self.llama.device.type}, {dtype}"
+        every = of_capture(backend, self.routing.reweighted)
+        edited = self.attention.edited
+        every["attention"] = of_attention(backend, edited, len(edited) < len(self.attention.layers))
+        # before the end they are still to come, and a screen that follows learns here what it may expect
+        if ended and self.routing.layers and not self.routing.passes:
+            why = f"{MISSING} (the answer ended before the model ran)"
+            every |= dict.fromkeys(("routed_experts", "routed_weights", "router_logits"), why)
         return {name: every[name] for name in LAYOUT if name not in absent}
 
     def _timing(self, new: int) -> dict:

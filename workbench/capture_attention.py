@@ -99,6 +99,7 @@ class AttentionCapture:
         self.heads = list(heads)
         self.prompt = prompt
         self.dtype = dtype
+        self.edited: list[int] = []  # layers whose pattern is edited
         self._attention = [llama.blocks[n].attn for n in self.layers]
         self._first = [row for row in rows if row < prompt]  # of the first pass; each later pass has one
         self._wanted = rows if isinstance(rows, range) else set(rows)
@@ -107,12 +108,14 @@ class AttentionCapture:
         self._kept: dict[str, Tensor] = {}
         self._watching = ExitStack()
         self._noted: list[list[int]] = []  # the wanted rows of each pass
-        self._made: list[tuple[np.ndarray, np.ndarray]] = []  # tokens, and their rows [R, layers, H, S]
-        self._passes_made = 0
+        # tokens, their rows [R, layers, H, S], and of how many passes the rows are made by then
+        self._made: list[tuple[np.ndarray, np.ndarray, int]] = []
         self._making = threading.Lock()  # traces may be asked for in any thread
 
     def attach(self, stack: ExitStack) -> None:
         """Watch until `stack` ends; what is edited now is taken to be edited throughout."""
+        layers = zip(self.layers, self._attention, strict=True)
+        self.edited = [n for n, attention in layers if attention.hook_pattern.edited]
         self._sources = [
             Patterns(attention) if attention.hook_pattern.edited else QueriesAndKeys(attention)
             for attention in self._attention
@@ -156,7 +159,7 @@ class AttentionCapture:
         end = self.prompt - 1 + passes if passes else 0
         begin = 0 if newest is None else max(0, end - newest)
         parts = []
-        for rows, block in made:
+        for rows, block, _ in made:
             first, last = np.searchsorted(rows, (begin, end))
             parts.append((rows[first:last], block[first:last]))
         index = np.concatenate([np.zeros(0, np.int32), *(rows for rows, _ in parts)])
@@ -175,7 +178,7 @@ class AttentionCapture:
     @torch.no_grad()
     def _make(self, passes: int) -> None:
         """The rows of the first passes, as far as they are not there yet."""
-        start, self._passes_made = self._passes_made, max(passes, self._passes_made)
+        start = self._made[-1][2] if self._made else 0
         rows = [row for some in self._noted[start:passes] for row in some]
         if not rows:
             return
@@ -188,4 +191,5 @@ class AttentionCapture:
                 some = chosen.to(self.dtype).cpu().numpy()
                 block[at : at + some.shape[1], column, :, : some.shape[2]] = some.transpose(1, 0, 2)
                 at += some.shape[1]
-        self._made.append((np.array(rows, np.int32), block))
+        # rows and count at once: after an interrupt, or without memory, whoever asks next makes them
+        self._made.append((np.array(rows, np.int32), block, passes))

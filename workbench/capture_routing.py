@@ -42,6 +42,11 @@ class RoutingCapture:
         self._kept: dict[str, Tensor] = {}
         self._names: list[tuple[str, str]] = []
 
+    @property
+    def passes(self) -> int:
+        """How many passes were noted."""
+        return len(self._passes)
+
     def attach(self, stack: ExitStack) -> None:
         """Watch until `stack` ends; what is edited now is taken to be edited throughout."""
         points = self.llama.hook_points

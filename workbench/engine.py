@@ -60,6 +60,9 @@ class Call(Generic[Result]):
         return given
 
 
+Runs = queue.SimpleQueue[Run | Call | None]
+
+
 class Engine:
     """Answers runs in the order they come; the thread starts with the first.
 
@@ -71,9 +74,11 @@ class Engine:
         self.llama = llama
         self.processor = processor
         self.name = name
-        self._runs: queue.SimpleQueue[Run | Call | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
+        # of the newest thread alone, so that no other can take the word that ends it; None while closed
+        self._runs: Runs | None = None
+        self._thread: threading.Thread | None = None  # the newest, also when it is told to end or has ended
+        self._changing = threading.Lock()
+        self._here = threading.local()  # `is_engine` in our threads; one that is told to end is still ours
         self._stopping = threading.Event()
         # as the caller has them: a new thread would start with what another session's engine has set
         self._torch_threads = torch.get_num_threads()
@@ -87,7 +92,7 @@ class Engine:
         Raises:
             Exception: whatever `work` raises.
         """
-        if threading.current_thread() is self._thread:
+        if self._is_ours():
             return work()
         call = Call(work)
         self.put(call)
@@ -95,31 +100,45 @@ class Engine:
 
     def put(self, run: Run | Call) -> None:
         """Queue a run and return at once."""
-        with self._starting:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name=f"engine of {self.name}", daemon=True)
-                self._thread.start()
-        self._runs.put(run)
+        with self._changing:
+            if self._runs is None:
+                runs: Runs = queue.SimpleQueue()
+                thread = threading.Thread(
+                    target=self._work, args=(runs, self._thread), name=f"engine of {self.name}", daemon=True
+                )
+                thread.start()
+                self._runs, self._thread = runs, thread
+            # before anybody else can close this queue: what comes after its end is never read
+            self._runs.put(run)
 
     def close(self) -> None:
-        """End the thread after the runs that are queued."""
-        with self._starting:
-            thread, self._thread = self._thread, None
-        if thread is not None:
-            self._runs.put(None)
-            # the last to let go of a session may be this very thread
-            if thread is not threading.current_thread():
-                thread.join()
+        """End the thread after the runs that are queued; what is put meanwhile begins in a new one."""
+        with self._changing:
+            runs, self._runs = self._runs, None
+            if runs is not None:
+                runs.put(None)
+            thread = self._thread
+        # the last to let go of a session may be this very thread
+        if thread is not None and not self._is_ours():
+            thread.join()
 
     def stop(self) -> None:
         """End the thread before its next token; queued runs end as cancelled."""
         self._stopping.set()
         self.close()
 
-    def _work(self) -> None:
+    def _is_ours(self) -> bool:
+        """Whether this is a thread of this engine, which would wait for itself."""
+        return getattr(self._here, "is_engine", False)
+
+    def _work(self, runs: Runs, before: threading.Thread | None) -> None:
+        """Work off `runs`, once the thread `before`, which may be told to end, has let go of the model."""
+        self._here.is_engine = True
+        if before is not None:
+            before.join()
         small = sum(parameter.numel() for parameter in self.llama.parameters()) < ONE_THREAD_BELOW
         torch.set_num_threads(1 if small else self._torch_threads)  # of this thread alone
-        while (run := self._runs.get()) is not None:
+        while (run := runs.get()) is not None:
             if isinstance(run, Call):
                 run.perform()
                 del run

@@ -5,7 +5,8 @@ Names for short: `capture=["routing", "attention:rows"]`; the same in full: `Cap
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 
@@ -57,6 +58,8 @@ class CaptureOptions:
             many layers are kept as fit; a request for certain ones that do not fit is refused.
         budget: bytes that the whole trace may take, refused if they do not do; None: no limit. With it, a
             request for certain attention may take all that the rest leaves.
+
+    Numbers may come in anything that can be iterated, a NumPy array say; they are kept as tuples of int.
     """
 
     routing: bool = True
@@ -71,6 +74,10 @@ class CaptureOptions:
     budget: int | None = None
 
     def __post_init__(self) -> None:
+        for name in ("moe_layers", "attention_layers", "attention_heads", "rows"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                object.__setattr__(self, name, _whole(name, value))  # once, here: it is frozen
         if isinstance(self.rows, str) and self.rows not in ROWS:
             near = get_close_matches(self.rows, ROWS, n=1)
             raise ValueError(
@@ -97,9 +104,15 @@ class CaptureOptions:
     def to_json(self) -> dict:
         """Plain values for a trace's `meta`."""
         return {
-            name: value if value is None or isinstance(value, str | bool | int) else [int(n) for n in value]
-            for name, value in asdict(self).items()
+            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
         }
+
+
+def _whole(name: str, asked: Iterable[int]) -> tuple[int, ...]:
+    try:
+        return tuple(operator.index(number) for number in asked)
+    except TypeError:
+        raise ValueError(f"{name} is {asked!r}; expected whole numbers") from None
 
 
 def options_of(capture: CaptureOptions | str | Sequence[str] | None) -> CaptureOptions:

@@ -18,7 +18,7 @@ _CONFIG = f"{DERIVED} (the model's own config)"
 
 
 def of_capture(backend: str, reweighted: Sequence[int] = ()) -> dict[str, str]:
-    """The provenance of every array that a capture makes.
+    """The provenance of every array that a capture makes, where no pattern was edited (see `of_attention`).
 
     Args:
         backend: what computed it, and in which dtype. reweighted: layers whose expert weights were edited.
@@ -36,7 +36,7 @@ def of_capture(backend: str, reweighted: Sequence[int] = ()) -> dict[str, str]:
         "routed_experts": f"{REAL} ({backend}{also_ran})",
         "routed_weights": f"{DERIVED} (sigmoid of the chosen router logit, {backend}{applied})",
         "router_logits": real,
-        "attention": f"{RECOMPUTED} (softmax of the pass's own queries and keys, {backend})",
+        "attention": of_attention(backend),
         "attention_layers": _CONFIG,
         "attention_heads": _CONFIG,
         "query_index": _ORDER,
@@ -45,6 +45,19 @@ def of_capture(backend: str, reweighted: Sequence[int] = ()) -> dict[str, str]:
         "topk_ids": real,
         "topk_logprobs": real,
     }
+
+
+def of_attention(backend: str, edited: Sequence[int] = (), others: bool = True) -> str:
+    """The provenance of attention rows, which are kept as they flowed where the pattern was edited.
+
+    Args:
+        backend: as for `of_capture`. edited: layers whose pattern was edited. others: whether there are more.
+    """
+    kept = f"in layers {', '.join(map(str, edited))} the edited pattern, as applied"
+    if edited and not others:
+        return f"{REAL} ({backend}; {kept})"
+    also = f"; {REAL} {kept}" if edited else ""
+    return f"{RECOMPUTED} (softmax of the pass's own queries and keys, {backend}{also})"
 
 
 def missing(stated: Mapping[str, str], name: str) -> str:

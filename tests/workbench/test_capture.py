@@ -7,6 +7,7 @@ from PIL import Image
 
 import workbench as wb
 from model import SamplingParams, generate, recorded, replaced
+from model.attention import Attention
 from tests.speech import saying, spoken
 from tests.tiny import load_reference, write_checkpoint
 from workbench.capture import LARGEST_SIDE
@@ -163,6 +164,21 @@ def test_a_growing_trace_can_be_asked_for_with_its_newest_attention_alone(sessio
         np.testing.assert_array_equal(last.routed_experts, whole.routed_experts)
 
 
+def test_rows_that_could_not_be_made_are_made_for_the_next_trace(session, monkeypatch):
+    def fails(*_) -> None:
+        raise MemoryError
+
+    with saying(session.llama, spoken("four")):
+        run = session.start("Hi", SamplingParams(max_tokens=4))
+        assert len(list(run)) == 4
+    with monkeypatch.context() as patch:
+        patch.setattr(Attention, "pattern_of", fails)
+        with pytest.raises(MemoryError):
+            run.trace()
+    trace = run.trace()
+    assert len(trace.query_index) == 4 and trace.check()
+
+
 def test_the_budget_chooses_the_layers(session):
     text, layer = session.llama.config.text, 1000
     assert attention_layers(text, layer, 8 * layer) == list(range(8))
@@ -241,6 +257,17 @@ def test_every_array_says_where_it_is_from(trace, checkpoint):
     assert trace.meta["model"] == checkpoint.name
     assert trace.meta["sampling"]["temperature"] == 0
     assert trace.meta["first_token_seconds"] > 0 and trace.meta["tokens_per_second"] > 0
+
+
+def test_attention_of_an_edited_pattern_is_said_to_be_what_flowed(session):
+    kept = "in layers 3 the edited pattern, as applied"
+    with replaced(session.llama.hook_point("blocks.3.attn.hook_pattern"), lambda pattern: pattern / 2):
+        several = session.trace("Hi", max_tokens=2)
+        alone = session.trace("Hi", max_tokens=2, capture=wb.CaptureOptions(attention_layers=[3]))
+    assert several.provenance["attention"].startswith("RECOMPUTED (softmax of the pass's own")
+    assert several.provenance["attention"].endswith(f"; REAL {kept})")
+    assert alone.provenance["attention"].startswith("REAL (") and kept in alone.provenance["attention"]
+    assert "edited" not in session.trace("Hi", max_tokens=2).provenance["attention"]
 
 
 def test_edits_are_named_in_the_trace_and_show_in_its_routing(session):

@@ -168,6 +168,23 @@ def test_half_precision_is_the_usual(session):
     assert session.trace("Hi", max_tokens=2).attention.dtype == np.float16
 
 
+def test_numbers_may_come_as_arrays(session):
+    numbers = {
+        "attention_layers": [1, 3, 6],
+        "attention_heads": [0, 5],
+        "rows": [3, 9, 10],
+        "moe_layers": [3],
+    }
+    arrays = wb.CaptureOptions(**{name: np.array(some) for name, some in numbers.items()})
+    assert arrays == wb.CaptureOptions(**{name: tuple(some) for name, some in numbers.items()})
+    assert {name: arrays.to_json()[name] for name in numbers} == numbers
+    trace = session.trace(messages(), capture=arrays, max_tokens=2)
+    assert trace.query_index.tolist() == [3, 9, 10] and trace.attention_heads.tolist() == [0, 5]
+    assert trace.attention_layers.tolist() == [1, 3, 6] and trace.moe_layers.tolist() == [3]
+    with pytest.raises(ValueError, match=r"rows is array\(\[0\.5\]\); expected whole numbers"):
+        wb.CaptureOptions(rows=np.array([0.5]))
+
+
 def test_names_mean_what_they_say():
     assert options_of(None) == wb.CaptureOptions()
     nothing = options_of([])

@@ -217,6 +217,9 @@ def test_a_run_that_is_cancelled_in_the_queue_never_starts(session):
         assert first.done
     assert (reply.text, reply.finish_reason, len(waiting.capture.steps)) == ("", "cancelled", 0)
     assert (reply.trace.routed_experts == -1).all()
+    for name in ("routed_experts", "routed_weights", "router_logits"):
+        assert reply.trace.provenance[name] == "MISSING (the answer ended before the model ran)"
+    assert reply.trace.check()
 
 
 def test_an_error_in_the_engine_reaches_every_subscriber_and_the_next_run_works(session):
@@ -283,6 +286,50 @@ def test_one_engine_serves_a_session_and_ends_when_it_is_closed(maverick):
     assert last.done and len(engines()) == before
     session.close()
     assert session.chat("Once more", max_tokens=1).finish_reason == "length"
+    session.close()
+
+
+def test_work_in_a_session_that_is_being_closed_may_ask_the_model_again(maverick):
+    session, found = wb.load(maverick), []
+    at_work, closing = threading.Event(), threading.Event()
+
+    def work() -> str:
+        at_work.set()
+        assert closing.wait(60)
+        time.sleep(0.3)  # until the closing thread waits for this one
+        return session.in_turn(lambda: "asked again")
+
+    def close() -> None:
+        closing.set()
+        session.close()
+
+    threads = [
+        threading.Thread(target=target, daemon=True)
+        for target in (lambda: found.append(session.in_turn(work)), close)
+    ]
+    threads[0].start()
+    assert at_work.wait(60)
+    threads[1].start()
+    for thread in threads:
+        thread.join(30)
+    assert found == ["asked again"] and not any(thread.is_alive() for thread in threads)
+
+
+def test_what_is_asked_of_a_session_that_is_being_closed_waits_its_turn(maverick):
+    session = wb.load(maverick)
+    with paced(session.llama) as permits:
+        first = session.start("First", SamplingParams(max_tokens=2))
+        closing = threading.Thread(target=session.close, daemon=True)
+        closing.start()
+        time.sleep(0.3)  # until it waits for the answer
+        second = session.start("Second", SamplingParams(max_tokens=1))
+        permits.release(1)
+        wait_until(lambda: first.capture.steps)
+        assert not second.capture.steps, "two threads never run the model at once"
+        permits.release(100)
+        assert second.wait().finish_reason == first.wait().finish_reason == "length"
+        closing.join(30)
+    assert not closing.is_alive(), "the end of the first thread is its own"
     session.close()
 
 

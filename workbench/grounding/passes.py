@@ -25,6 +25,7 @@ from model.processor import PATCH
 from workbench.capture import CaptureOptions
 from workbench.grounding.patches import GroundingError, Patches
 from workbench.grounding.words import Word, find_word
+from workbench.integrity.reweighted import edited
 from workbench.run import Messages, Reply
 
 if TYPE_CHECKING:
@@ -97,13 +98,17 @@ class Case:
                 said it, and which the model answers first (greedily) if not; or what this gave before.
 
         Raises:
-            GroundingError: there are no pictures, or the answer is not where the template puts it.
+            GroundingError: there are no pictures, the answer is not where the template puts it, or the Reply
+                was made under edits.
         """
         if isinstance(asked, Case):
             return asked
         if isinstance(asked, str):
             asked = [{"role": "user", "content": asked}]
-        if not isinstance(asked, Reply) and asked[-1].get("role") != "assistant":
+        if isinstance(asked, Reply):
+            _refuse_edited(asked)
+        elif asked[-1].get("role") != "assistant":
+            # whoever holds hooks around this holds them around the passes, too
             asked = session.chat(asked, capture=CaptureOptions(routing=False, attention=False))
         if isinstance(asked, Reply):
             prompt = session.processor(asked.messages[:-1])
@@ -233,6 +238,16 @@ class Case:
             for some in _batches(tiles, BATCH)
             for features in self.apart(lambda some=some: self.llama.image_features(torch.stack(some)))
         ]
+
+
+def _refuse_edited(reply: Reply) -> None:
+    """Raise GroundingError if the passes to come would be of another model than the one that answered."""
+    if reply.trace.edits or edited(reply.trace):
+        said = sorted(edited(reply.trace)) or reply.trace.edits
+        raise GroundingError(
+            f"the answer was given under edits ({said}), which a pass of its own would be without; ask again "
+            "without edits, or give messages and answer (reply.messages) to ask the model as it is"
+        )
 
 
 def _batches(items: Iterable[Result], size: int) -> Iterator[list[Result]]:

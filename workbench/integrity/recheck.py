@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from model.hooks import recorded
 from model.llama4 import Llama4
@@ -13,12 +16,17 @@ from workbench.integrity.report import Flaw, Integrity, IntegrityError
 from workbench.integrity.reweighted import edited
 from workbench.trace import NOT_CAPTURED, Trace
 
+if TYPE_CHECKING:
+    from workbench.session import Session
+
 # distance of a token's logits from the model's, in spreads of its logits over the experts. Another token's or
 # another layer's are 1.4 spreads away, those of one long pass in place of many short ones almost none
 _EXACT, _ROUNDED = 0.05, 0.7
 
 
-def recheck(trace: Trace, llama: Llama4, inputs: Inputs, tolerance: float | None = None) -> Integrity:
+def recheck(
+    trace: Trace, model: Session | Llama4, inputs: Inputs, tolerance: float | None = None
+) -> Integrity:
     """`check`, and then the routing of one more pass over prompt and answer beside the captured one.
 
     What it means: the captured logits (or, without logits, the captured experts) are those that the model
@@ -30,12 +38,14 @@ def recheck(trace: Trace, llama: Llama4, inputs: Inputs, tolerance: float | None
 
     Args:
         trace: of an answer of this model, without edits.
-        llama: the model. inputs: the prompt as the processor made it.
+        model: the session, whose queued answers the pass waits for; or the bare model, which nobody else may
+            use meanwhile. inputs: the prompt as the processor made it.
         tolerance: the largest distance allowed, in spreads; by default 0.05 in float32, else 0.7.
 
     Raises:
         IntegrityError: the trace was made with edits, or belongs to another prompt or model.
     """
+    llama = model if isinstance(model, Llama4) else model.llama
     report = check(trace, llama.config.text)
     if trace.edits or edited(trace):
         said = sorted(edited(trace)) or trace.edits
@@ -47,11 +57,7 @@ def recheck(trace: Trace, llama: Llama4, inputs: Inputs, tolerance: float | None
         return report
     if tolerance is None:
         tolerance = _EXACT if llama.dtype == torch.float32 else _ROUNDED
-    points = [llama.hook_points[f"blocks.{n}.moe.hook_router_logits"] for n in trace.moe_layers]
-    ids = torch.from_numpy(trace.token_ids)[None].long().to(llama.device)
-    with torch.no_grad(), recorded(points) as kept:
-        llama.hidden(ids, pixel_values=inputs.pixel_values)
-    expected = np.stack([kept[point.name].float().cpu().numpy() for point in points], 1)  # [T, M, E]
+    expected = _logits_again(trace, model, inputs)
     seen = (trace.routed_experts != NOT_CAPTURED).all((1, 2))
     spread = np.maximum(expected.std(-1), 1e-6)
     if trace.router_logits is None:
@@ -77,3 +83,19 @@ def recheck(trace: Trace, llama: Llama4, inputs: Inputs, tolerance: float | None
         verified.append(array)
     left = {name: why for name, why in report.unverified.items() if name not in verified}
     return Integrity(tuple(flaws), tuple(verified), left)
+
+
+def _logits_again(trace: Trace, model: Session | Llama4, inputs: Inputs) -> np.ndarray:
+    """Router logits [T, M, E] of one pass over all tokens of the trace."""
+    llama = model if isinstance(model, Llama4) else model.llama
+    points = [llama.hook_points[f"blocks.{n}.moe.hook_router_logits"] for n in trace.moe_layers]
+    ids = torch.from_numpy(trace.token_ids)[None].long().to(llama.device)
+
+    def work() -> dict[str, Tensor]:
+        # attached in turn as well: outside, an answer that is being given would meet these hooks
+        with torch.no_grad(), recorded(points) as kept:
+            llama.hidden(ids, pixel_values=inputs.pixel_values)
+        return kept
+
+    kept = work() if model is llama else model.in_turn(work)
+    return np.stack([kept[point.name].float().cpu().numpy() for point in points], 1)

@@ -264,6 +264,22 @@ def test_a_fill_stays_inside_its_box_even_where_that_is_less_than_a_pixel(fill):
     assert everything.shape == pixels.shape and everything.std() < pixels.std()
 
 
+# edits
+
+
+def test_an_answer_given_under_edits_is_not_asked_of_the_model_without_them(session, case):
+    asked = told(*case.inputs.images)[:1]
+    point = session.llama.hook_point("blocks.2.hook_resid_post")
+    with replaced(point, lambda x: -x):
+        reply = session.chat(asked, max_tokens=2)
+        assert Case.of(session, asked).inputs.images, "held around both, the same model answers and is asked"
+    said = r"under edits \(\['blocks.2.hook_resid_post'\]\).* ask again without edits, or give messages"
+    for ask in (Case.of, grounding.attention_again, grounding.occlusion):
+        with pytest.raises(GroundingError, match=said):
+            ask(session, reply)
+    assert Case.of(session, reply.messages).inputs.images
+
+
 # words
 
 
