@@ -21,11 +21,12 @@ from apps.events import Page
 from apps.formats import NAMES, STORED, Formats, names_of
 from apps.handlers import Desk
 from apps.keeping import SECONDS_A_PICTURE_IS_KEPT
-from apps.launch import PORTS_TRIED, credentials, free_port, launch, private_folder
+from apps.launch import PORTS_TRIED, credentials, end_on_signals, free_port, launch, private_folder
 from apps.settings import suggested_system_prompt
 from apps.sites import sites_of
 from model.quantize import RECIPES
 from workbench.guards import Policy
+from workbench.sentences import does_not_fit, out_of_memory
 
 __all__ = ["PORTS_TRIED", "build", "free_port", "launch", "main"]
 
@@ -113,7 +114,11 @@ def formats_of(options: argparse.Namespace) -> tuple[str, ...]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the command line (by default the program's), load the model, show the page until Ctrl-C."""
+    """Read the command line (by default the program's), load the model, show the page until Ctrl-C.
+
+    Raises:
+        SystemExit: it was not understood, or the page could not start, or a signal ended it.
+    """
     asked = parser()
     options = asked.parse_args(arguments)
     if not 1 <= options.port <= 65535:
@@ -121,21 +126,43 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.share and options.auth is None:
         asked.error("--share opens the page to the internet; say with --auth FILE who may come in")
     try:
+        _show(options)
+    except KeyboardInterrupt:  # before the page was there; then Gradio ends it
+        raise SystemExit(130) from None
+
+
+def _show(options: argparse.Namespace) -> None:
+    try:
         auth = credentials(options.auth) if options.auth else None
         guard = guarding.policy_of(options)
         port = free_port(options.host, options.port)
-        formats = Formats.of_model(options.model, formats_of(options))
+        formats = _loaded(options)
     except (OSError, ValueError) as error:
         raise SystemExit(f"The chat page could not start: {error}") from None
     if port != options.port:
         print(f"Port {options.port} is in use, so this page takes {port}; --port or PORT= chooses another.")
     if options.host not in ("127.0.0.1", "localhost", "::1") and auth is None:
         print(f"Listening on {options.host}: everybody who reaches this address can use the model.")
+    end_on_signals()
     demo = build(formats, suggestion=suggested_system_prompt(Path(options.model)), guard=guard)
     shown = {name: getattr(options, name) for name in ("root_path", "framed_by", "share")}
     url = launch(demo, options.host, port, auth=auth, inbrowser=not os.environ.get("CI"), **shown)
     print(f"{formats.first!r}\nThe chat page is at {url} (Ctrl-C ends it)", flush=True)
     demo.block_thread()
+
+
+def _loaded(options: argparse.Namespace) -> Formats:
+    """The model.
+
+    Raises:
+        ValueError: it is not usable, or does not fit. OSError: a file is missing.
+    """
+    try:
+        return Formats.of_model(options.model, formats_of(options))
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        raise ValueError(does_not_fit(options.model)) from None
 
 
 if __name__ == "__main__":

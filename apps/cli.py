@@ -11,8 +11,8 @@ workbench doctor                              # versions, devices, kernels
 workbench completion bash                     # what a shell reads to complete all this
 
 It ends with 0; with 1 where something was found wrong or could not start; with 2 where it was not understood;
-with 130 where Ctrl-C ended it. `chat` and `lab` end as the programs that they become. Each command imports
-what it needs only when it is given.
+with 130 where Ctrl-C ended it. `lab` ends as the program that it becomes. Each command imports what it needs
+only when it is given.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import NoReturn
 
 import shtab
 
-from apps.server_options import add_arguments
+from apps.server_options import add_arguments, port
 from workbench import devices
 
 Commands = argparse._SubParsersAction
@@ -106,7 +106,9 @@ def _add_chat(commands: Commands) -> None:
 
 
 def _chat(options: argparse.Namespace) -> None:
-    _become("apps.chat", *options.rest)
+    from apps import chat  # Gradio and the model's own imports
+
+    chat.main(options.rest)
 
 
 def _become(module: str, *arguments: str) -> NoReturn:
@@ -201,11 +203,12 @@ def _add_trace(commands: Commands) -> None:
 def _view(options: argparse.Namespace) -> None:
     from workbench.trace import Trace, TraceError  # needs no model
 
-    page = options.output or options.file.with_suffix(".html")
-    if page == options.file:
-        options.fail(f"the page would take the place of {page}; give another --output")
     try:
-        page = Trace.open(options.file).to_html(page)
+        trace = Trace.open(options.file)
+        page = options.output or options.file.with_suffix(".html")
+        if page.exists() and page.samefile(options.file):
+            options.fail(f"the page would take the place of {options.file}; give another --output")
+        trace.to_html(page)
     except (TraceError, OSError) as error:
         options.fail(str(error))
     print(page)
@@ -224,7 +227,7 @@ def _add_engine_command(commands: Commands) -> None:
     add("--card", default="H100", help="which: H100, H200, 80GiB ... (%(default)s)")
     add("--context", type=int, metavar="N", help="longest sequence in tokens (131072, or all it takes)")
     add("--weights", choices=("fp8", "bf16"), help="of maverick (fp8) and scout (bf16)")
-    add("--port", type=int, help="the engine's own by default")
+    add("--port", type=port, help="the engine's own by default")
     add("--tools", action="store_true", help="parse the model's calls of tools")
     add("--json", action="store_true", help="print JSON: the command as a list, notes and warnings")
 

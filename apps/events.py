@@ -224,16 +224,16 @@ class Page(Layout):
             message = self.desk.reopen(request.session_hash, chosen.index // 2)
         return gr.skip() if message is None else self._look(message)
 
-    def _look(self, message: dict) -> Update:
+    def _look(self, message: dict, asked: bool = True) -> Update:
         return {
-            self.view: json.dumps(message), self.save: save_links(message["run"]), self.finding: "",
+            self.view: json.dumps(message), self.save: save_links(message["run"], asked), self.finding: "",
             self.looks: inside(),
         }  # fmt: skip
 
     def open_file(self, file: str) -> Update:
         """Look at a trace that the visitor brought."""
         try:
-            return self._look(self.desk.open_file(Path(file))) | {self.notice: notice("")}
+            return self._look(self.desk.open_file(Path(file)), asked=False) | {self.notice: notice("")}
         except Refusal as refusal:
             return {self.notice: notice(str(refusal))}
 

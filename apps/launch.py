@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import atexit
 import shutil
+import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -49,7 +52,7 @@ def launch(
     own_site = Middleware(OwnSite, framed_by=framed_by, address=root_path or "")
     show = partial(
         demo.launch,
-        server_name=host,
+        server_name=f"[{host}]" if ":" in host else host,  # as it stands in an address
         root_path=root_path,
         share=share,
         quiet=True,
@@ -85,8 +88,26 @@ def launch(
     raise taken
 
 
+def end_on_signals() -> None:
+    """Let signals that end the program end it as `sys.exit` does, which removes its private folder.
+
+    One that is ignored stays so: `nohup` asks for that.
+    """
+
+    def end(number: int, _frame: FrameType | None) -> NoReturn:
+        sys.exit(128 + number)  # as a shell reports them
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows lacks the second
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, end)
+
+
 def private_folder() -> Path:
-    """A folder that only this user can read, and that is gone when the program ends."""
+    """A folder that only this user can read, and that is gone when the program ends.
+
+    It stays where a signal ends the program at once; see `end_on_signals`.
+    """
     folder = Path(tempfile.mkdtemp(prefix="moe-workbench-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
@@ -100,7 +121,7 @@ def credentials(path: Path) -> list[tuple[str, str]]:
         ValueError: a line is none of these; says its number and not what stands in it.
     """
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
         name, colon, password = line.strip().partition(":")
         if line.strip() and not (name and colon and password):
             raise ValueError(f"line {number} of {path} is not name:password")

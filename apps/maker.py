@@ -94,10 +94,11 @@ def placed(value: object) -> list[Placed]:
             raise Refusal(f"{str(shape)[:20]!r} in {str(colour)[:20]!r} cannot be drawn.")
         if not all(_is_number(n) for n in numbers):
             raise Refusal("A shape has no place or no size.")
-        x, y, radius = (float(n) for n in numbers)
+        x, y, radius = numbers
         if not (0 <= x <= WIDTH and 0 <= y <= HEIGHT and SMALLEST <= radius <= LARGEST):
             raise Refusal("A shape is outside the picture, or too small or too large.")
-        things.append(Placed(shape, colour, x, y, radius, _line(one.get("line")) if shape == DRAWN else ()))
+        line = _line(one.get("line")) if shape == DRAWN else ()
+        things.append(Placed(shape, colour, float(x), float(y), float(radius), line))
     return things
 
 
@@ -113,7 +114,8 @@ def _line(value: object) -> tuple[tuple[float, float], ...]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    # compared, not converted: a browser may send a whole number that no float holds
+    return isinstance(value, int | float) and abs(value) < math.inf
 
 
 def draw(things: Sequence[Placed]) -> tuple[Image.Image, list[Known]]:

@@ -119,11 +119,14 @@ def status(line: str, pictures: int = 0) -> str:
     return f"<style>#composer {{ --pictures-shown: {pictures} }}</style><p>{html.escape(line)}</p>"
 
 
-def save_links(run_id: str) -> str:
-    """Links that save the answer, if there is one; relative, so that they work behind a proxy, too."""
+def save_links(run_id: str, asked: bool = True) -> str:
+    """Links that save the answer, if there is one; relative, so that they work behind a proxy, too.
+
+    asked: whether it was asked for here; a trace from a file has no conversation.
+    """
     if not run_id:
         return ""
-    files = (("trace", "safetensors"), ("page", "html"), ("conversation", "json"))
+    files = (("trace", "safetensors"), ("page", "html"), ("conversation", "json"))[: 3 if asked else 2]
     links = (
         f'<a href="answers/{html.escape(run_id)}.{ending}" download>{name}</a>' for name, ending in files
     )

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from apps import keeping
 from apps.handlers import Desk
 from apps.shelf import Answer
+from model.tokenizer import well_formed
 from workbench.view.html import page_of
 
 GONE = "This answer is not kept any more. Ask again, or open the file you saved."
@@ -55,7 +56,8 @@ def _conversation(answer: Answer) -> bytes:
     turns = list(answer.turns)
     if turns:
         turns[-1] = replace(turns[-1], answer=answer.trace().text, run_id=answer.id)
-    return json.dumps(keeping.kept(turns, answer.system), ensure_ascii=False, indent=1).encode()
+    told = json.dumps(keeping.kept(turns, answer.system), ensure_ascii=False, indent=1)
+    return well_formed(told).encode()
 
 
 SAVED: dict[str, tuple[str, str, Callable[[Answer], bytes]]] = {

@@ -32,7 +32,7 @@ from apps.serving.preparing import chat_jobs, check_model, completion_jobs
 from apps.serving.service import Service
 from apps.serving.settings import Settings
 from apps.versions import OURS, installed
-from workbench.sentences import out_of_memory
+from workbench.sentences import does_not_fit, out_of_memory
 
 ABOUT = (
     "Llama 4 behind OpenAI's API: answers to conversations with pictures, whole or streamed. Beyond that "
@@ -173,8 +173,7 @@ def _loaded(options: argparse.Namespace) -> wb.Session:
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        said = f"{options.model} does not fit in memory; `workbench plan {options.model}` says what it needs"
-        raise ValueError(f"{said}, and --quantize holds it in less") from None
+        raise ValueError(does_not_fit(options.model)) from None
 
 
 def serve(options: argparse.Namespace) -> None:

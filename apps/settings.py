@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from apps.conversation import LONGEST_TEXT, Refusal
 from model import SamplingParams
-from workbench.sentences import sentence
 
 LONGEST_ANSWER = 2048  # tokens
-HOTTEST = 2.0
+HOTTEST = 2
+SMALLEST_TOP_P = 0.05  # the sliders' ends, too
+LARGEST_SEED = 10**18 - 1  # what can be written in 18 digits
 
 
 def sampling(temperature: float, top_p: float, max_tokens: float, seed: str | None) -> SamplingParams:
@@ -19,20 +21,25 @@ def sampling(temperature: float, top_p: float, max_tokens: float, seed: str | No
     Raises:
         Refusal: one is out of its range; says which and what is expected.
     """
-    try:
-        whole = int(seed) if (seed or "").strip() else None
-        settings = SamplingParams(
-            temperature=float(temperature), top_p=float(top_p), max_tokens=int(max_tokens), seed=whole
-        )
-    except (TypeError, ValueError, OverflowError, AttributeError) as error:
-        raise Refusal(f"A setting does not fit: {sentence(error)}") from error
-    for name, value, most in (
-        ("The temperature", settings.temperature, HOTTEST),
-        ("The longest answer", settings.max_tokens, LONGEST_ANSWER),
-    ):
-        if value > most:
-            raise Refusal(f"A setting does not fit: {name} is {value:,}; expected at most {most:,}.")
-    return settings
+    drawn = "" if seed is None else str(seed).strip()
+    return SamplingParams(
+        temperature=_setting("temperature", temperature, float, 0, HOTTEST),
+        top_p=_setting("top-p", top_p, float, SMALLEST_TOP_P, 1),
+        max_tokens=_setting("longest answer", max_tokens, int, 1, LONGEST_ANSWER),
+        seed=_setting("seed", drawn, int, 0, LARGEST_SEED) if drawn else None,
+    )
+
+
+def _setting(name: str, given: object, kind: type[float] | type[int], least: float, most: float) -> float:
+    with suppress(TypeError, ValueError, OverflowError):
+        value = kind(given)
+        if least <= value <= most:
+            return value
+    is_what = "empty" if given is None else f"{str(given)[:20]!r}"
+    number = "whole number" if kind is int else "number"
+    raise Refusal(
+        f"A setting does not fit: the {name} is {is_what}; expected a {number} from {least:,} to {most:,}."
+    )
 
 
 def suggested_system_prompt(folder: Path) -> str:

@@ -16,6 +16,12 @@ def sentence(error: Exception) -> str:
     return f"{words[0].upper()}{words[1:]}{'' if words.endswith(('.', '!', '?')) else '.'}"
 
 
+def does_not_fit(model: str) -> str:
+    """What to say where memory has run out while a model was loaded."""
+    said = f"{model} does not fit in memory; `workbench plan {model}` says what it needs"
+    return f"{said}, and --quantize holds it in less"
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory has run out: Python's own, or PyTorch's on a card or on the CPU."""
     return (

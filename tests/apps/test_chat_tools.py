@@ -55,6 +55,7 @@ def test_an_answer_is_saved_and_its_trace_opened_again(visit, app, tmp_path):
     visit.wait_for_selector(f"#trace .tv[data-n='{len(trace)}']")
     visit.locator("#trace .tv-words").press("End")
     assert_experts_are_those_of(visit, trace, len(trace) - 1)
+    expect(visit.locator("#save a")).to_have_text(["trace", "page"])  # a file has no conversation
 
 
 def test_a_map_is_checked_by_hiding_squares_and_the_score_stands_beside_it(visit, app):

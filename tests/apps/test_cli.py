@@ -171,8 +171,9 @@ def test_a_server_that_cannot_start_says_why(arguments, words):
     assert words in str(left.value.code) and "\n" not in str(left.value.code)
 
 
-def test_a_port_that_cannot_be_is_not_understood(capsys):
-    refused("serve", "--port", "99999")
+@pytest.mark.parametrize("command", [("serve",), ("engine-command", "scout")])
+def test_a_port_that_cannot_be_is_not_understood(command, capsys):
+    refused(*command, "--port", "99999")
     assert "argument --port: 99999 is no port; expected 0 to 65535" in capsys.readouterr().err
 
 
@@ -200,9 +201,19 @@ def test_trace_view_writes_a_page_beside_the_trace_or_where_it_is_told(saved, tm
 def test_trace_view_says_what_is_no_trace(saved, tmp_path, capsys):
     refused("trace", "view", str(tmp_path / "none.safetensors"))
     assert "no trace file at" in capsys.readouterr().err
-    refused("trace", "view", str(saved), "--output", str(saved))
-    assert "would take the place of" in capsys.readouterr().err
-    assert wb.Trace.open(saved).tokens == list("abcd")
+    refused("trace", "view", ".")
+    assert "workbench trace view: error: no trace file at ." in capsys.readouterr().err
+
+
+def test_trace_view_never_takes_the_place_of_the_trace_however_it_is_spelled(
+    saved, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("link").symlink_to(saved)
+    for page in (saved, saved.name, "link"):
+        refused("trace", "view", saved.name, "--output", str(page), "--no-open")
+        assert "would take the place of" in capsys.readouterr().err
+        assert wb.Trace.open(page).tokens == list("abcd")
 
 
 def test_doctor_tells_versions_devices_and_why_a_kernel_cannot_be_used(capsys, monkeypatch):
@@ -230,7 +241,19 @@ def test_a_package_that_is_missing_is_a_problem():
     assert found["problems"][0] in report(found)
 
 
-def test_chat_and_lab_become_the_programs_that_they_name(monkeypatch, tmp_path):
+def test_chat_gets_all_that_follows_and_ctrl_c_ends_it_also_while_it_is_imported(monkeypatch):
+    given = []
+
+    def main(arguments: list[str]) -> None:
+        given.extend(arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("apps.chat.main", main)
+    refused("chat", "--model", "some", "--help", code=130)
+    assert given == ["--model", "some", "--help"]
+
+
+def test_lab_becomes_the_program_that_it_names(monkeypatch, tmp_path):
     became = []
 
     def execv(program: str, words: list[str]) -> None:
@@ -239,14 +262,11 @@ def test_chat_and_lab_become_the_programs_that_they_name(monkeypatch, tmp_path):
         raise SystemExit(0)  # nothing after it runs
 
     monkeypatch.setattr("os.execv", execv)
-    refused("chat", "--model", "some", "--port", "0", code=0)
     refused("lab", str(tmp_path), "--port", "9999", "--LabApp.token=secret", code=0)
-    chat, lab = became
-    assert chat == ["apps.chat", "--model", "some", "--port", "0"]
+    (lab,) = became
     assert {f"--ServerApp.root_dir={tmp_path}", "--ServerApp.port=9999", "--LabApp.news_url=None"} < set(lab)
     assert lab[-1] == "--LabApp.token=secret"
-    # both are what `python -m` starts
-    assert 'if __name__ == "__main__":' in Path(find_spec("apps.chat").origin).read_text()
+    # it is what `python -m` starts
     assert find_spec(f"{lab[0]}.__main__")
 
 

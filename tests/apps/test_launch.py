@@ -5,8 +5,10 @@ import gc
 import os
 import runpy
 import shlex
+import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -75,6 +77,12 @@ def test_a_file_names_who_may_come_in(tmp_path):
     assert credentials(file) == [("ada", "first:second"), ("bob", "word")]
 
 
+def test_a_mark_that_an_editor_puts_before_a_file_belongs_to_no_name(tmp_path):
+    file = tmp_path / "people"
+    file.write_text("anna:word\n", encoding="utf-8-sig")
+    assert credentials(file) == [("anna", "word")]
+
+
 @pytest.mark.parametrize("text", ["", "ada\n", "ada:\n", ":secret\n"])
 def test_a_file_that_names_nobody_is_refused_and_no_password_is_repeated(tmp_path, text):
     file = tmp_path / "people"
@@ -82,6 +90,57 @@ def test_a_file_that_names_nobody_is_refused_and_no_password_is_repeated(tmp_pat
     with pytest.raises(ValueError, match="name:password") as refused:
         credentials(file)
     assert "secret" not in str(refused.value)
+
+
+def test_a_model_too_large_for_memory_is_a_sentence_that_says_what_to_do(monkeypatch):
+    def load(*_: object) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to ...")
+
+    monkeypatch.setattr("apps.formats.Formats.of_model", load)
+    with pytest.raises(SystemExit) as left:
+        chat.main(["--model", "some/where"])
+    assert str(left.value.code).startswith("The chat page could not start: some/where does not fit in memory")
+    assert "`workbench plan some/where`" in str(left.value.code)
+
+
+def test_ctrl_c_before_the_page_is_there_ends_with_130_and_no_traceback(monkeypatch):
+    def load(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("apps.formats.Formats.of_model", load)
+    with pytest.raises(SystemExit) as left:
+        chat.main([])
+    assert left.value.code == 130
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_the_page_leaves_none_of_its_pictures(tmp_path, ending):
+    command = [sys.executable, "-m", "apps.chat", "--port", str(free_port("127.0.0.1", 7900))]
+    place = os.environ | {"TMPDIR": str(tmp_path), "CI": "1"}
+    with subprocess.Popen(command, env=place, stdout=subprocess.PIPE, text=True) as page:
+        try:
+            assert any(line.startswith("The chat page is at") for line in page.stdout)
+            assert list(tmp_path.glob("moe-workbench-*"))
+            page.send_signal(ending)
+            assert page.wait(60) == 128 + ending
+        finally:
+            page.kill()
+    assert not list(tmp_path.glob("moe-workbench-*"))
+
+
+def test_a_page_can_listen_on_the_sixth_version_of_the_internet_protocol():
+    try:
+        port = free_port("::1", 0)
+    except OSError:
+        pytest.skip("this machine has no ::1")
+    with gr.Blocks(analytics_enabled=False) as demo:
+        demo.desk = None  # nobody asks
+        url = launch(demo, "::1", port)
+    assert urlsplit(url).hostname == "::1"
+    assert httpx.get(url).status_code == 200
+    demo.close()
+    gc.collect()
 
 
 def test_a_port_in_use_gives_the_next_one():

@@ -70,6 +70,7 @@ def test_a_line_is_drawn_along_its_points_and_known_by_the_box_of_its_stroke():
         [CIRCLE | {"colour": ["red"]}],
         [CIRCLE | {"x": float("nan")}],
         [CIRCLE | {"x": "left"}],
+        [CIRCLE | {"x": 10**400}],  # a whole number in JSON has no end
         [CIRCLE | {"radius": 10**9}],
         [CIRCLE | {"y": -30}],
         [LINE | {"line": None}],
@@ -77,6 +78,7 @@ def test_a_line_is_drawn_along_its_points_and_known_by_the_box_of_its_stroke():
         [LINE | {"line": [[0, 0]] * (LONGEST_LINE + 1)}],
         [LINE | {"line": [[0, 0, 0]]}],
         [LINE | {"line": [[0, 7]]}],
+        [LINE | {"line": [[0, 10**400]]}],
         [LINE | {"line": [[0, float("nan")]]}],
         [LINE | {"line": [0.5]}],
     ],

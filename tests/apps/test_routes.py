@@ -47,6 +47,12 @@ def test_an_answer_is_saved_as_trace_as_page_and_as_conversation(desk, client, t
     assert told[1]["content"][0]["image_url"]["url"].startswith("data:image/png;base64,")
 
 
+def test_a_conversation_with_half_an_emoji_is_saved(desk, client):
+    run_id = list(desk.send("ada", "One \ud83d?", [], SHORT))[-1].run_id
+    told = client.get(f"/answers/{run_id}.json").json()["messages"]
+    assert told[0]["content"][0]["text"] == "One \ufffd?"
+
+
 def test_what_is_not_there_or_not_finished_is_told_in_a_sentence(desk, client, session):
     for path in ("/answers/nobody.json", "/answers/..%2f..%2fetc.html", "/answers/x.exe"):
         got = client.get(path)

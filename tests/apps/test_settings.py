@@ -18,6 +18,22 @@ def test_a_setting_out_of_range_is_refused(settings):
         sampling(*settings)
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ((0, 1, 9, "abc"), "the seed is 'abc'; expected a whole number from 0 to 999,999,999,999,999,999."),
+        ((0, 1, 9, "9" * 40), "the seed is '99999999999999999999'; expected a whole number from 0"),
+        ((None, 1, 9, ""), "the temperature is empty; expected a number from 0 to 2."),
+        ((0, None, 9, ""), "the top-p is empty; expected a number from 0.05 to 1."),
+        ((0, 1, None, ""), "the longest answer is empty; expected a whole number from 1 to 2,048."),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_named_with_what_would(settings, words):
+    with pytest.raises(Refusal) as refused:
+        sampling(*settings)
+    assert str(refused.value).startswith(f"A setting does not fit: {words}")
+
+
 def test_settings_are_those_of_the_model():
     assert sampling(0.6, 0.9, 12, " 7 ") == SamplingParams(temperature=0.6, top_p=0.9, max_tokens=12, seed=7)
     assert sampling(0, 1, 12, "") == SamplingParams(max_tokens=12)

@@ -7,12 +7,13 @@ import { binomialRange, loadOf } from "../../workbench/view/js/chance.js";
 import { joinBytes } from "../../workbench/view/js/characters.js";
 import { summaryOf } from "../../workbench/view/js/compare.js";
 import { createDifferences } from "../../workbench/view/js/differences.js";
+import { squaresOf } from "../../workbench/view/js/experts.js";
 import { csvOf } from "../../workbench/view/js/figure.js";
 import { looksOf, looksQuestion } from "../../workbench/view/js/looks.js";
 import { neighbour, patchAt } from "../../workbench/view/js/patches.js";
 import { createAsker } from "../../workbench/view/js/receiver.js";
 import { TraceStore } from "../../workbench/view/js/store.js";
-import { append, base64, map, picture, reset } from "./messages.mjs";
+import { LAYERS, append, base64, map, picture, reset } from "./messages.mjs";
 
 function storeWith(...messages) {
   const store = new TraceStore();
@@ -93,6 +94,21 @@ test("the load counts the tokens that are wanted and were captured", () => {
   const { counts, tokens } = loadOf(store, 1, (i) => i >= 4);
   assert.equal(tokens, 3);
   assert.deepEqual([...counts], [0, 0, 0, 0, 0, 1, 1, 1]);
+});
+
+test("a picture's squares are counted for every expert that they went to, as lots are drawn", () => {
+  // each token went to two experts: the one of its place, and always expert 7
+  const experts = [0, 1, 2, 3].flatMap((i) => LAYERS.flatMap(() => [i < 3 ? 0 : 1, i === 2 ? -1 : 7]));
+  const two = {
+    ...append(0, 4), flags: base64(Uint8Array, [1, 1, 1, 0]),
+    experts: base64(Int16Array, experts),
+    gates: base64(Uint16Array, experts.map((one) => (one === 7 ? 13107 : 39321))),
+  };
+  const store = storeWith(reset("a", 0, { images: [picture], rank: 2 }), two);
+  const { most, total, mean } = squaresOf(store, { first: 0, last: 3 }, 1);
+  assert.deepEqual(most, [[0, 3], [7, 2]]);
+  assert.equal(total, 5);
+  assert.ok(Math.abs(mean - (3 * 0.6 + 2 * 0.2) / 5) < 1e-9);
 });
 
 test("letters whose bytes lie in several tokens are shown in the first of them", () => {

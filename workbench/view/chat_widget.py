@@ -19,7 +19,7 @@ from workbench.sentences import sentence
 from workbench.session import Asked, Session, conversation
 from workbench.trace import Trace
 from workbench.view.module import script
-from workbench.view.panel import Heard, Panel, Picture
+from workbench.view.panel import Heard, Panel, Picture, picture_of
 from workbench.view.saved import Afterimage, png_of, shown
 from workbench.view.widget import SECONDS_BETWEEN_UPDATES, TraceWidget
 from workbench.view.work import Work
@@ -107,12 +107,14 @@ class ChatWidget(ipywidgets.VBox):
         Raises:
             ValueError: there is no text, a picture cannot be read, or an answer is being written.
         """
-        for image in images:
-            self._panel.add(image)
         if not text.strip():
-            about = "a question about the pictures, too" if self._panel.images else "a question first"
+            about = (
+                "a question about the pictures, too" if images or self._panel.images else "a question first"
+            )
             raise ValueError(f"write {about}")
-        self._work.begin(self._answer, text.strip())
+        # not into the draft: what is refused here can be asked again, and its pictures are not there twice
+        shown = [picture_of(image) for image in images]
+        self._work.begin(self._answer, text.strip(), shown)
 
     def wait(self) -> Reply | None:
         """Wait for the answer that is being written; a keyboard interrupt stops it.
@@ -155,12 +157,12 @@ class ChatWidget(ipywidgets.VBox):
         elif message.get("type") == "clear":
             self.clear()
 
-    def _answer(self, text: str) -> None:
+    def _answer(self, text: str, shown: list[Picture]) -> None:
         """Runs in a thread of its own: only the engine's thread runs the model."""
         panel, self._run = self._panel, None
         panel._busy, panel._notice, panel._status = True, "", "Reading …"
         try:
-            pictures = panel.take()
+            pictures = [*panel.take(), *shown]
             run = self._start(text, pictures)
             if run is None:
                 return

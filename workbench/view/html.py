@@ -60,7 +60,7 @@ h1 {{ font-size: 18px; overflow-wrap: anywhere; }}
 
 
 def to_html(trace: Trace, path: str | Path) -> Path:
-    """Write the linked view of a trace as one self-contained page.
+    """Write the linked view of a trace as one self-contained page; it appears whole or not at all.
 
     The mean over heads of the attention goes in for the layer that is shown first; then, while the page stays
     below 10 MiB, the mean of the other layers, and single heads.
@@ -68,20 +68,16 @@ def to_html(trace: Trace, path: str | Path) -> Path:
     Raises:
         OSError: the file cannot be written.
     """
-    path = Path(path)
-    path.write_text(page_of(trace), encoding="utf-8")
-    return path
+    return _write(page_of(trace), Path(path))
 
 
 def compare_to_html(a: Trace, b: Trace, path: str | Path, names: Sequence[str] = ("A", "B")) -> Path:
     """Write two traces of one question beside each other as one self-contained page.
 
-    Differences in words, routing and attention are marked. Arguments and errors as for `compare_messages`,
-    and OSError where the file cannot be written.
+    Differences in words, routing and attention are marked. The file appears whole or not at all. Arguments
+    and errors as for `compare_messages`, and OSError where the file cannot be written.
     """
-    path = Path(path)
-    path.write_text(compared_page(a, b, names), encoding="utf-8")
-    return path
+    return _write(compared_page(a, b, names), Path(path))
 
 
 def page_of(trace: Trace) -> str:
@@ -95,6 +91,17 @@ def compared_page(a: Trace, b: Trace, names: Sequence[str] = ("A", "B")) -> str:
     message = compare_messages(a, b, names)
     sides = [(a, LEFT), (b, RIGHT)]
     return _page(f"{names[0]} and {names[1]}: two answers compared", message, sides, START_COMPARISON)
+
+
+def _write(page: str, path: Path) -> Path:
+    """Write beside the file, and put it in its place once it is whole."""
+    unfinished = path.parent / f"{path.name}.unfinished"
+    try:
+        unfinished.write_text(page, encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
 
 
 def _page(title: str, message: Message, sides: list[tuple[Trace, str]], start: str) -> str:

@@ -22,6 +22,7 @@ from workbench.view.module import FOLDER, style
 from workbench.view.picture_url import picture_url
 
 LARGEST_FILE = 25_000_000  # bytes of a picture's file
+MOST_COMING = 4  # pictures whose parts are awaited; a screen sends one after the other, and may break off
 _THUMBNAIL = (160, 160)  # pixels
 
 Heard = dict[str, Any]
@@ -34,6 +35,14 @@ class Picture(NamedTuple):
     name: str
     image: Image.Image
     thumbnail: str
+
+
+def picture_of(image: object, name: str = "", at: str | None = None) -> Picture:
+    """A picture, opened. Arguments and errors as for `Panel.add`."""
+    opened = open_image(image)
+    small = opened.copy()
+    small.thumbnail(_THUMBNAIL)
+    return Picture(at or secrets.token_hex(8), name or "picture", opened, picture_url(small))
 
 
 class Panel(anywidget.AnyWidget):
@@ -77,10 +86,7 @@ class Panel(anywidget.AnyWidget):
         Raises:
             ImageError: it cannot be read; says why.
         """
-        opened = open_image(image)
-        small = opened.copy()
-        small.thumbnail(_THUMBNAIL)
-        picture = Picture(at or secrets.token_hex(8), name or "picture", opened, picture_url(small))
+        picture = picture_of(image, name, at)
         with self._lock:
             self._show([*self._added, picture])
 
@@ -144,6 +150,8 @@ class Panel(anywidget.AnyWidget):
         with self._lock:
             pieces = self._coming.setdefault(at, {})
             pieces[part] = data
+            if len(self._coming) > MOST_COMING:
+                del self._coming[next(iter(self._coming))]  # the one that began first
             if len(pieces) != parts:
                 return
             del self._coming[at]

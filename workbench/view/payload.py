@@ -258,8 +258,10 @@ def _heads(info: Message, layer: int, head: int | Sequence[int]) -> list[int]:
     if head == MEAN_HEAD:
         return list(range(len(captured)))
     heads = [head] if isinstance(head, int) else list(head)
-    if not heads or not set(heads) <= set(captured):
-        raise ValueError(f"no head {head}; expected some of {captured}, or {MEAN_HEAD} for the mean")
+    # each once: a browser may ask, and every mention costs a copy of that head's rows
+    if not heads or len(set(heads)) < len(heads) or not set(heads) <= set(captured):
+        expected = f"some of {captured}, each once, or {MEAN_HEAD} for the mean"
+        raise ValueError(f"no head {str(head)[:60]}; expected {expected}")
     return [captured.index(one) for one in heads]
 
 

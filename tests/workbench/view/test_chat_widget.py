@@ -163,6 +163,26 @@ def test_python_can_ask_as_well(chat):
     assert len(chat._panel._turns[0]["pictures"]) == 1
 
 
+def test_a_call_that_is_refused_leaves_nothing_in_the_draft(chat):
+    red = Image.new("RGB", (30, 30), "red")
+    with pytest.raises(ValueError, match="write a question about the pictures, too"):
+        chat.ask(" ", images=[red])
+    with pytest.raises(ValueError, match="there is no picture at"):
+        chat.ask("Which colour?", images=[red, "nowhere.png"])
+    with paced(chat.session.llama) as permits:
+        chat.ask("One")
+        with pytest.raises(ValueError, match="stop it first"):
+            chat.ask("Which colour?", images=[red])
+        chat.stop()
+        permits.release(20)
+        chat.wait()
+    assert not chat._panel._pictures
+    with saying(chat.session.llama, spoken("Red.", "<|eot|>")):
+        chat.ask("Which colour?", images=[red])
+        chat.wait()
+    assert len(chat.trace.images) == 1
+
+
 def test_a_new_conversation_begins_with_image_1(chat):
     hear(chat, *told(png("red")))
     ask(chat, "Red?", "Yes.")

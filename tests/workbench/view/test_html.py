@@ -5,8 +5,10 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.workbench.view.traces import ASSISTANT, Builder, finish, make_trace
@@ -40,6 +42,20 @@ def script_of(page: str) -> str:
 def test_the_file_is_written_and_its_path_returned(tmp_path):
     path = to_html(make_trace(), tmp_path / "trace.html")
     assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_a_page_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+    trace, path = make_trace(), tmp_path / "trace.html"
+    for write in (to_html, lambda trace, path: compare_to_html(trace, trace, path)):
+        path.write_text("an older page")
+        with path.open() as older:  # whoever reads it while the new one is written
+            write(trace, path)
+            assert older.read() == "an older page"
+    monkeypatch.chdir(tmp_path)
+    for folder in (tmp_path, Path(".")):
+        with pytest.raises(OSError, match="unfinished"):
+            to_html(trace, folder)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_the_page_refers_to_nothing_outside():

@@ -6,7 +6,7 @@ import io
 import pytest
 from PIL import Image
 
-from workbench.view.panel import LARGEST_FILE, Panel
+from workbench.view.panel import LARGEST_FILE, MOST_COMING, Panel
 
 
 def png(colour: str, size: tuple[int, int] = (40, 30)) -> bytes:
@@ -44,6 +44,17 @@ def test_a_picture_arrives_in_parts_whatever_their_order(panel):
     shown = panel._pictures[0]
     assert (shown["name"], shown["number"]) == ("red.png", 1)
     assert len(shown["src"]) < 10_000
+
+
+def test_what_was_broken_off_is_not_kept_for_ever(panel):
+    first, last = told(png("red", (300, 200)), parts=2)
+    hear(panel, first)
+    for number in range(MOST_COMING):
+        hear(panel, first | {"id": f"later {number}"})
+    hear(panel, last)
+    assert not panel.images, "its first part is gone"
+    hear(panel, last | {"id": f"later {MOST_COMING - 1}"})
+    assert len(panel.images) == 1, "the newest are awaited"
 
 
 def test_a_file_that_is_no_picture_is_refused_by_its_name_and_the_others_stay(panel):

@@ -295,9 +295,11 @@ def test_what_the_trace_does_not_have_is_named(token, layer, head, named):
         {"token": 999, "layer": 7, "head": 0},
         {"token": True, "layer": 7, "head": 0},
         {"token": 130, "layer": 7, "head": []},
+        {"token": 130, "layer": 7, "head": [0, 0]},  # every mention would cost memory
         {"token": 130, "layer": 7, "head": ["0"]},
         {"want": "looks", "layer": 7, "head": 0},
         {"want": "looks", "image": 0, "patch": -1, "from": None, "layer": 7, "head": 0},
+        {"want": "looks", "image": 0, "patch": -1, "from": 0, "layer": 7, "head": [0, 1, 0]},
         {"want": "looks", "image": 9, "patch": -1, "from": 0, "layer": 7, "head": 0},
     ],
 )

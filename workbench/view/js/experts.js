@@ -7,6 +7,24 @@ import { MODALITY, NOT_CAPTURED } from "./store.js";
 
 const LINE = 20; // px of a row in a drawing
 
+/** The squares of a picture by expert, at any rank, most first, and their mean gate. No DOM. */
+export function squaresOf(store, { first, last }, m) {
+  const counts = new Map();
+  let total = 0;
+  let sum = 0;
+  for (let i = first; i <= last; i++) {
+    if (store.modality(i) !== MODALITY.patch) continue;
+    for (let k = 0; k < store.rank; k++) {
+      const chosen = store.expert(i, m, k);
+      if (chosen === NOT_CAPTURED) continue;
+      counts.set(chosen, (counts.get(chosen) ?? 0) + 1);
+      sum += store.gate(i, m, k);
+      total += 1;
+    }
+  }
+  return { most: [...counts].sort((a, b) => b[1] - a[1]), total, mean: sum / total };
+}
+
 export function createExperts(view) {
   const { store } = view;
   const heading = h("h2", {}, "Experts");
@@ -85,27 +103,12 @@ export function createExperts(view) {
 
   /** A whole picture: how many of its patches each expert took. */
   function many(whole, m, { expert, gate }) {
-    const { most, total, mean } = squaresOf(whole, m);
+    const { most, total, mean } = squaresOf(store, whole, m);
     if (!total) return void (expert.replaceChildren(missing()), gate.replaceChildren());
     expert.replaceChildren(h("div", { class: "tv-counts" },
       ...most.slice(0, 4).map(([e, count]) => h("span", {}, badge(e, m), ` ${count} times`)),
       most.length > 4 ? h("span", {}, `and ${most.length - 4} more`) : null));
     gate.replaceChildren(bar(mean));
-  }
-
-  /** The squares of a picture by expert, most first, and their mean gate. */
-  function squaresOf({ first, last }, m) {
-    const counts = new Map();
-    let total = 0;
-    let sum = 0;
-    for (let i = first; i <= last; i++) {
-      const chosen = store.expert(i, m);
-      if (store.modality(i) !== MODALITY.patch || chosen === NOT_CAPTURED) continue;
-      counts.set(chosen, (counts.get(chosen) ?? 0) + 1);
-      sum += store.gate(i, m);
-      total += 1;
-    }
-    return { most: [...counts].sort((a, b) => b[1] - a[1]), total, mean: sum / total };
   }
 
   /** How many squares of a picture an expert would get if lots were drawn, on the whole. */
@@ -121,7 +124,7 @@ export function createExperts(view) {
     const token = view.current();
     const whole = view.words.wholePicture(token);
     const rows = store.layers.flatMap((layer, m) => {
-      if (whole) return squaresOf(whole, m).most.map(([expert, count]) => [layer, expert, count, null]);
+      if (whole) return squaresOf(store, whole, m).most.map(([expert, count]) => [layer, expert, count, null]);
       return [...Array(store.rank).keys()].filter((k) => token >= 0 && store.expert(token, m, k) !== NOT_CAPTURED)
         .map((k) => [layer, store.expert(token, m, k), k, store.gate(token, m, k)]);
     });

@@ -6,6 +6,7 @@ const FONT = "system-ui, sans-serif";
 const BASELINES = { top: "text-before-edge", middle: "central", bottom: "text-after-edge", alphabetic: "alphabetic" };
 const ANCHORS = { left: "start", center: "middle", right: "end" };
 const HATCH = 6; // px between two lines of the hatching
+const NOT_XML = /[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g; // a file with one of these cannot be opened
 
 /** Draws on a canvas. */
 export function canvasPen(context) {
@@ -101,7 +102,7 @@ export function svgPen(width, height) {
       add("text", {
         x, y, fill, "font-size": size, "font-weight": weight, "text-anchor": anchor, "xml:space": "preserve",
         "dominant-baseline": BASELINES[baseline], direction: rtl ? "rtl" : "ltr",
-      }, string);
+      }, string.replace(NOT_XML, "\ufffd"));
     },
     picture(source, x, y, w, h, smooth = true) {
       const href = source instanceof HTMLCanvasElement ? source.toDataURL() : source.src;
