@@ -55,7 +55,7 @@ def of_routing(
     Raises:
         TraceError: something does not fit; names it.
     """
-    experts = _checked(experts, num_experts)
+    experts, logits = _checked(experts, logits, num_experts)
     count, layers = experts.shape[:2]
     ids = np.arange(count) if token_ids is None else _whole("token_ids", token_ids)
     if strange := columns.keys() - _NOTHING.keys() - {"image_sizes"}:
@@ -89,15 +89,28 @@ def of_routing(
     )
 
 
-def _checked(experts: np.ndarray, num_experts: int) -> np.ndarray:
-    """Experts as [T, M, K]."""
+def _checked(
+    experts: np.ndarray, logits: np.ndarray | None, num_experts: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Experts as [T, M, K], and logits as [T, M, E] where there are any."""
     experts = _whole("experts", experts)
     experts = experts[..., None] if experts.ndim == 2 else experts
     if experts.ndim != 3:
         raise TraceError(f"experts is {experts.shape}; expected [tokens, layers] or [tokens, layers, ranks]")
     if experts.size and not (experts.min() >= NOT_CAPTURED and experts.max() < num_experts < 2**15):
         raise TraceError(f"experts reach from {experts.min()} to {experts.max()} of {num_experts}")
-    return experts
+    return experts, None if logits is None else _numbers(logits, (*experts.shape[:2], num_experts))
+
+
+def _numbers(logits: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Logits as an array of this shape, [T, M, E]."""
+    try:
+        array = np.asarray(logits)
+    except ValueError:  # rows of several lengths
+        raise TraceError(f"logits are no array of numbers; expected {list(shape)}") from None
+    if array.dtype.kind not in "fiu" or array.shape != shape:
+        raise TraceError(f"logits is {array.dtype} {list(array.shape)}; expected numbers {list(shape)}")
+    return array
 
 
 def _gates(experts: np.ndarray, weights: np.ndarray | None, logits: np.ndarray | None) -> np.ndarray:
@@ -107,8 +120,6 @@ def _gates(experts: np.ndarray, weights: np.ndarray | None, logits: np.ndarray |
     gates = np.full(experts.shape, np.nan, np.float16)
     if logits is None:
         return gates
-    if np.ndim(logits) != 3 or np.shape(logits)[:2] != experts.shape[:2]:
-        raise TraceError(f"logits is {np.shape(logits)}; expected a row of each of {experts.shape[:2]}")
     step = max(1, _AT_ONCE // max(1, logits.shape[1] * logits.shape[2]))
     for start in range(0, len(experts), step):
         here = slice(start, start + step)

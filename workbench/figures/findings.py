@@ -83,7 +83,8 @@ def _draw_values(axes: Axes, one: Finding, at: np.ndarray, rows: np.ndarray, loo
     axes.errorbar(
         at[order],
         one.value[order],
-        yerr=np.nan_to_num(reach),
+        # of one block the interval may have no end; half of it would look like all
+        yerr=np.where(np.isfinite(reach).all(0), reach, np.nan),
         color=colour,
         linestyle=line if len(order) > 1 else "none",
         linewidth=0.8,

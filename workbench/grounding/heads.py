@@ -21,7 +21,7 @@ from workbench.grounding.maps import PatchMap, PatchMaps
 from workbench.grounding.passes import GIB, Asked, Case, Cost
 from workbench.grounding.patches import GroundingError
 from workbench.grounding.scores import Scores, pointing_at, score
-from workbench.grounding.truth import TOGETHER, Truth
+from workbench.grounding.truth import TOGETHER, Truth, groups_of
 from workbench.session import Session
 
 MOST_TOGETHER = 8  # heads in a set
@@ -157,7 +157,7 @@ def _search(
 
 def _halves(truths: Sequence[Truth], seed: int) -> tuple[list[int], list[int]]:
     """Numbers of the questions in two halves; those of one group stay together."""
-    groups = [number if truth.group is None else truth.group for number, truth in enumerate(truths)]
+    groups = groups_of(truths)
     names = list(dict.fromkeys(groups))
     if len(names) < 2:
         raise GroundingError(f"there are {len(names)} groups of questions; expected two or more to split")

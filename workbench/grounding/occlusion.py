@@ -19,7 +19,7 @@ from torch import Tensor
 from workbench.fills import FILLS, Fill, filled
 from workbench.grounding.maps import PatchMap
 from workbench.grounding.passes import BATCH, Asked, Case, Cost
-from workbench.grounding.patches import GroundingError, Patches
+from workbench.grounding.patches import GroundingError, Patches, boxes_of
 from workbench.grounding.words import Word
 from workbench.provenance import RECOMPUTED
 from workbench.routing.findings import frame, student
@@ -142,7 +142,7 @@ def occlusion(
 def hide(
     session: Session,
     asked: Asked | Case,
-    boxes: Mapping[int, Sequence[Box]],
+    boxes: Mapping[int, Box | Sequence[Box]],
     word: int | str | None = None,
     where: Where = "pixels",
     fill: Fill = "background",
@@ -159,15 +159,16 @@ def hide(
 
     Args:
         session, asked, word, where, fill, batch: as in `occlusion`.
-        boxes: for each picture (from 0) x0, y0, x1, y1 in its pixels.
+        boxes: for each picture (from 0) x0, y0, x1, y1 in its pixels, one box or several.
         controls: random boxes for each box. seed: of their places.
 
     Raises:
-        GroundingError: a box lies outside, or so large a box fits nowhere else.
+        GroundingError: a box is none or lies outside, or so large a box fits nowhere else.
     """
     case = Case.of(session, asked)
     found = case.word(word)
-    flat = [(image, tuple(map(float, box))) for image, some in sorted(boxes.items()) for box in some]
+    boxes = {image: boxes_of(some).tolist() for image, some in sorted(boxes.items())}
+    flat = [(image, tuple(box)) for image, some in boxes.items() for box in some]
     if not flat or controls < 1:
         raise GroundingError(f"{len(flat)} boxes and {controls} controls; expected one or more of each")
     for image, box in flat:

@@ -228,11 +228,27 @@ def _held(edges: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.asarray([min(max(int(within), 0), len(middles) - 1)])
 
 
+def boxes_of(boxes: Sequence[float] | Sequence[Sequence[float]]) -> np.ndarray:
+    """One box or several, or none, as float64 [boxes, 4].
+
+    Raises:
+        GroundingError: one of them is not four numbers.
+    """
+    try:
+        several = np.asarray(boxes, float)
+    except (TypeError, ValueError):
+        several = np.zeros(())
+    several = several[None] if several.shape == (4,) else several
+    if several.size and (several.ndim != 2 or several.shape[1] != 4):
+        raise GroundingError(f"boxes is {boxes!r}; expected x0, y0, x1, y1 in pixels, or several of these")
+    return several.reshape(-1, 4)
+
+
 def _union(
     boxes: Sequence[Sequence[float]], width: int, height: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Boxes as [rows, columns] of a grid of all their edges, and these edges."""
-    given = np.asarray(boxes, float).reshape(-1, 4)
+    given = boxes_of(boxes)
     for box in given:
         if not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height):
             raise GroundingError(

@@ -18,7 +18,7 @@ import numpy as np
 from workbench.grounding.blind import centre_blob, mean_maps
 from workbench.grounding.maps import PatchMap
 from workbench.grounding.patches import GroundingError, Patches
-from workbench.grounding.truth import TOGETHER, Look, Truth, look_at
+from workbench.grounding.truth import TOGETHER, Look, Truth, groups_of, look_at
 from workbench.ranks import auroc
 from workbench.routing.findings import around, frame
 
@@ -115,7 +115,7 @@ def score(
     for name, some in {"truths": truths, **others}.items():
         if len(some) != len(maps):
             raise GroundingError(f"there are {len(maps)} maps and {len(some)} {name}; expected one each")
-    groups = [number if truth.group is None else truth.group for number, truth in enumerate(truths)]
+    groups = groups_of(truths)
     looks = [look_at(one.patches, truth, region) for one, truth in zip(maps, truths, strict=True)]
     # where every patch on the thing is masked, there is nothing to find
     asked = [n for n, look in enumerate(looks) if look and look.on[look.among & maps[n].kept].any()]

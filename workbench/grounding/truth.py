@@ -60,6 +60,11 @@ class Truth:
         return on
 
 
+def groups_of(truths: Sequence[Truth]) -> list[object]:
+    """The group of each word; one without is a group of its own, which is equal to no name that was given."""
+    return [object() if truth.group is None else truth.group for truth in truths]
+
+
 @dataclass(frozen=True, eq=False)
 class Look:
     """The truth about some patches: [P] the ones that compete, the share of each that is the thing's, and the

@@ -1,7 +1,8 @@
 """Tokens, pictures, attention rows, log-probabilities and provenance of a trace.
 
 An attention row is a distribution over the tokens up to its own. A row shifted by one either sees the future
-or has no weight on itself; a row that was not refreshed repeats another to the bit.
+or has no weight on itself, as all rows of its buffer then do; a row that was not refreshed repeats another to
+the bit.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from workbench.trace import GENERATED, LAYOUT, PROMPT, Trace
 TEXT, PATCH = 0, 1  # of the modalities: as in `model.spans`
 ENOUGH_WEIGHTS = 4  # of one row, neither 0 nor 1: fewer may agree to the bit by accident
 ENOUGH_HEADS = 4  # of one row, in all layers: fewer may all look away from their own token
+ENOUGH_ROWS = 4  # of a trace: most of fewer may look away so far that float16 has nothing left
 _SUM = 5e-3  # float16 weights of some thousand keys add up to one within this
 _LOG = 1e-3
 
@@ -90,23 +92,23 @@ def attention_flaws(trace: Trace) -> Iterator[Flaw]:
     pattern = trace.attention if own.all() else trace.attention[:, own]
     if not pattern.size:
         return
-    rows = {"sum": [], "later": [], "self": []}
-    sums = []
+    rows = {"sum": [], "later": []}
+    away, sums = [], []
     for kept, query in zip(pattern, trace.query_index.tolist(), strict=True):
         row = kept.astype(np.float32)  # exact, and compared several times faster than half precision
         total = row.sum(-1)
         rows["sum"].append(not (np.abs(total - 1) <= _SUM).all() or not row.min() >= 0)
         rows["later"].append(bool(row[..., query + 1 :].any()))
-        rows["self"].append(row.shape[0] * row.shape[1] >= ENOUGH_HEADS and not row[..., query].any())
+        away.append(row.shape[0] * row.shape[1] >= ENOUGH_HEADS and not row[..., query].any())
         sums.append(total.tobytes())
-    said = {
-        "sum": "does not add up to one",
-        "later": "sees tokens that come after it",
-        "self": "has no weight on its own token, in no layer and no head",
-    }
+    said = {"sum": "does not add up to one", "later": "sees tokens that come after it"}
     for name, what in said.items():
         if any(rows[name]):
             yield Flaw("attention", f"the row of token {trace.query_index[rows[name].index(True)]} {what}")
+    # below 6e-8 a weight is nothing in float16: that takes it from a row of few heads, not from most of them
+    if len(away) >= ENOUGH_ROWS and 2 * sum(away) > len(away):
+        what = f"{sum(away)} of {len(away)} rows have no weight on their own token, in no layer and no head"
+        yield Flaw("attention", what, False)
     if _repeated(pattern, sums):
         yield Flaw("attention", "two rows are the same to the bit")
 

@@ -27,7 +27,7 @@ from workbench.interventions.experts import ForceExpert, ScaleExpert, SilenceExp
 from workbench.interventions.pictures import BlurPatches, HidePatches
 from workbench.interventions.regions import boxes_of
 from workbench.interventions.router import EditRouterLogits, ReplayRouting
-from workbench.interventions.tokens import Tokens, function_to_json, mask_of
+from workbench.interventions.tokens import Tokens, function_to_json, mask_of, positions
 from workbench.trace import NOT_CAPTURED, Trace
 from workbench.trace import replace as with_changes
 
@@ -240,8 +240,10 @@ def _rerouted(edit: ReplayRouting, setting: Setting) -> Peers:
 def _elsewhere(edit: HidePatches | BlurPatches, setting: Setting) -> Peers:
     spans = setting.inputs.spans
     if edit.patches is not None:
-        meant = np.asarray(edit.patches)
+        meant = positions(edit.patches)
         mine = np.flatnonzero((spans.modality == PATCH) & (spans.image_index == edit.image))
+        if len(strange := np.setdiff1d(meant, mine)) or not len(meant):
+            raise EditError(f"patches {strange.tolist()} are no patch tokens of picture {edit.image}")
         small = spans.is_thumbnail[meant]
         pools = {copy: mine[spans.is_thumbnail[mine] == copy] for copy in (False, True)}
 

@@ -15,7 +15,7 @@ from workbench.ranks import auroc
 from workbench.routing.findings import LOWER, UPPER, Finding, RoutingError, around, finding, frame
 from workbench.routing.nulls import TURNED, turns
 from workbench.routing.preference import block_means
-from workbench.routing.tokens import Routed, gather
+from workbench.routing.tokens import Routed, gather, without_edited
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Agreement:
     """How far two traces agree on the experts of the same tokens.
 
     Attributes:
-        tokens: that were compared. layers: [M].
+        tokens: that were compared. layers: [M], without those whose expert weights were edited in a trace.
         flips: share of tokens whose set of experts differs, one row a layer; fewer than chance is agreement.
         overlap: mean Jaccard index of the two sets.
         margin_tells: how well a small margin in the first trace foretells a flip (AUROC: 0.5 nothing, 1 all;
@@ -131,6 +131,8 @@ def _same_tokens(first: Trace | Sequence[Trace], second: Trace | Sequence[Trace]
     pair = [[traces] if isinstance(traces, Trace) else list(traces) for traces in (first, second)]
     if len(pair[0]) != len(pair[1]):
         raise RoutingError(f"{len(pair[0])} traces beside {len(pair[1])}; expected as many")
+    every, _ = without_edited([*pair[0], *pair[1]])
+    pair = every[: len(pair[0])], every[len(pair[0]) :]
     one, other = (gather(traces, random_routers=0) for traces in pair)
     same = np.array_equal(one.layers, other.layers) and one.num_experts == other.num_experts
     if not same or one.top != other.top:
@@ -256,17 +258,18 @@ def saturation(
         raise RoutingError(
             f"{len(several)} checkpoints and {len(numbers)} steps; expected as many, two at least"
         )
-    rows, draws = [], []
+    rows, draws, layers = [], [], []
     for early in several[:-1]:
         one, last = _same_tokens(early, several[-1])
         if len(one) < len(gather(several[-1], random_routers=0)):
             raise RoutingError("the checkpoints' traces are not of the same tokens; give all the same text")
         rows.append(block_means(one, _kept(one.experts, last.experts), 0.0, 1.0))
         orders = turns(replace(one, seed=0), one.experts.size, 10)
+        layers.append(one.layers)
         draws.append([_kept(one.experts, last.experts[:, order]).mean(1) for order in orders])
     share = finding(
         "share of the final experts that were chosen already",
-        {"step": np.repeat(numbers[:-1], len(one.layers)), "layer": np.tile(one.layers, len(several) - 1)},
+        {"step": np.repeat(numbers[:-1], list(map(len, layers))), "layer": np.concatenate(layers)},
         tuple(np.concatenate(part) for part in zip(*rows, strict=True)),
         np.concatenate([np.array(one) for one in draws], 1),
         TURNED,

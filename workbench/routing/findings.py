@@ -37,7 +37,7 @@ class Finding:
         places: names of the rows, e.g. {"layer": [1, 3, 5]}.
         value: [rows] as measured. low, high: [rows] its 95 % interval, neighbouring tokens kept together.
         chance: [rows] the mean under `null`. chance_low, chance_high: [rows] its middle 95 %.
-        p: [rows] how often the null gives as much.
+        p: [rows] how often the null gives as much; NaN where the value is.
         null: what chance means here.
         random_routers: [rows] the mean of routers with random weights that see what this one sees (NaN
             without router logits), on pieces of the tokens where there are many. p_random_routers: [rows] how
@@ -147,22 +147,29 @@ def jackknife(
 def around(
     value: np.ndarray, without: np.ndarray, least: float, most: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The interval about a value, out of the values [B, ...] with one block left out at a time."""
+    """The interval about a value, out of the values [B, ...] with one block left out at a time.
+
+    The whole range where one of them cannot be told (NaN): how far they lie apart is then unknown.
+    """
     count = len(without)
     spread = np.sqrt((count - 1) / count * ((without - without.mean(0)) ** 2).sum(0))
     reach = student(count - 1) * spread
-    return np.clip(value - reach, least, most), np.clip(value + reach, least, most)
+    unknown = np.isnan(value + reach)
+    low, high = (np.clip(edge, least, most) for edge in (value - reach, value + reach))
+    return np.where(unknown, least, low), np.where(unknown, most, high)
 
 
 def rank(value: np.ndarray, draws: np.ndarray, tail: str = UPPER) -> np.ndarray:
     """p of a value [...] among draws [D, ...] of its null; ties count against it.
 
-    A hair is allowed for: the same counts summed in another order differ in their last bits.
+    A hair is allowed for: the same counts summed in another order differ in their last bits. A value that
+    cannot be told (NaN) has no p either.
     """
     hair = 1e-9 * np.maximum(1, np.abs(value))
     above = (1 + (draws >= value - hair).sum(0)) / (1 + len(draws))
     below = (1 + (draws <= value + hair).sum(0)) / (1 + len(draws))
-    return {UPPER: above, LOWER: below, BOTH: np.minimum(1, 2 * np.minimum(above, below))}[tail]
+    p = {UPPER: above, LOWER: below, BOTH: np.minimum(1, 2 * np.minimum(above, below))}[tail]
+    return np.where(np.isnan(value), np.nan, p)
 
 
 def finding(

@@ -96,7 +96,8 @@ def _given(routed: Routed, labels: list[object]) -> tuple[np.ndarray, np.ndarray
         for unit, one in enumerate(labels):
             if len(one) <= ends[unit] or len(one) > sizes[unit] + routed.left_out:
                 raise RoutingError(f"trace {unit} has {len(one)} labels for its {sizes[unit]} routed tokens")
-        flat = [list(labels[unit])[token] for unit, token in zip(routed.unit, routed.token, strict=True)]
+        rows = [list(one) for one in labels]
+        flat = [rows[unit][token] for unit, token in zip(routed.unit, routed.token, strict=True)]
     elif len(labels) == len(routed):
         flat = labels
     elif units == 1 and len(labels) == len(routed) + routed.left_out:

@@ -9,7 +9,7 @@ be.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
@@ -46,7 +46,7 @@ def lots(tokens: int, experts: int, top: int, draws: int = _DRAWS) -> np.ndarray
     return np.clip(tokens * share + width * free, 0, tokens)
 
 
-def turns(routed: Routed, work: float, seed: int) -> list[np.ndarray]:
+def turns(routed: Routed, work: float, seed: int) -> Iterator[np.ndarray]:
     """Orders of tokens [N] in which every unit is turned by a random number of its own.
 
     `work` is what one turn costs, in elements touched; the more, the fewer turns, but never below 39.
@@ -58,17 +58,18 @@ def turns(routed: Routed, work: float, seed: int) -> list[np.ndarray]:
     starts = np.cumsum(sizes) - sizes
     start, size = np.repeat(starts, sizes), np.repeat(sizes, sizes)
     within = np.arange(len(routed)) - start
-    return [start + (within + np.repeat(rng.integers(sizes), sizes)) % size for _ in range(count)]
+    for _ in range(count):
+        yield start + (within + np.repeat(rng.integers(sizes), sizes)) % size
 
 
-def turns_of_layers(routed: Routed, seed: int) -> list[np.ndarray]:
-    """Like `turns`, with a turn of its own for each layer: orders [M, N]."""
+def turns_of_layers(routed: Routed, seed: int) -> Iterator[np.ndarray]:
+    """Like `turns`, with a turn of its own for each layer: orders [M, N], one after another."""
     rng = np.random.default_rng((routed.seed, seed))
     rounds = [
         turns(replace(routed, seed=int(rng.integers(2**31))), routed.experts.size, seed)
         for _ in range(len(routed.layers))
     ]
-    return [np.stack(orders) for orders in zip(*rounds, strict=True)]
+    return (np.stack(orders) for orders in zip(*rounds, strict=True))
 
 
 def random_rotation(rng: np.random.Generator, size: int) -> np.ndarray:

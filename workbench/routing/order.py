@@ -150,7 +150,7 @@ def transitions(traces: Trace | Sequence[Trace] | Routed) -> Transitions:
     routed = gather(traces)
     if len(routed.layers) < 2:
         raise RoutingError("transitions need two MoE layers")
-    orders = turns(routed, routed.experts.size * routed.top, 4)
+    orders = list(turns(routed, routed.experts.size * routed.top, 4))
     count = routed.num_experts
     tables, measured, draws = [], [], []
     for column in range(len(routed.layers) - 1):

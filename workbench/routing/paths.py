@@ -15,7 +15,7 @@ import numpy as np
 from workbench.routing.findings import BOTH, UPPER, Finding, RoutingError, entropy, finding, frame, jackknife
 from workbench.routing.nulls import TURNED, beside_random_routers, turns_of_layers
 from workbench.routing.preference import block_means
-from workbench.routing.tokens import Routed, gather
+from workbench.routing.tokens import Routed, gather, told_edited
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -87,17 +87,19 @@ def paths(
     """
     routed = gather(traces)
     columns = _columns(routed, layers)
-    first = routed.experts[columns, :, 0]  # [L, N]
+    # nothing is drawn for the other layers; with all of them the random routers of other questions serve
+    routed = routed if layers is None else routed.at(columns)
+    first = routed.experts[:, :, 0]  # [L, N]
     ways, way, counts = np.unique(first.T, axis=0, return_inverse=True, return_counts=True)
     top = np.argsort(-counts, kind="stable")[: _checked(most)]
     chosen = ways[top]
     order = _order(routed, first, way.ravel(), len(ways))
 
     def told(one: Routed, turned: np.ndarray | None = None) -> np.ndarray:
-        rows = one.experts[columns, :, 0]
+        rows = one.experts[:, :, 0]
         return _summary(rows if turned is None else np.take_along_axis(rows, turned, 1), len(top))
 
-    draws = np.stack([told(routed, turned[columns]) for turned in turns_of_layers(routed, 5)])
+    draws = np.stack([told(routed, turned) for turned in turns_of_layers(routed, 5)])
     rivals = beside_random_routers(routed, told) or (np.zeros(2 + len(top)), np.zeros((0, 2 + len(top))))
 
     def result(question: str, places: dict, measured: tuple, rows: slice, tail: str) -> Finding:
@@ -107,7 +109,7 @@ def paths(
     taken = (way.ravel()[None] == top[:, None]).astype(float)
     shares = np.stack([np.bincount(row, minlength=routed.num_experts) for row in first]) / len(routed)
     return Paths(
-        layers=routed.layers[columns],
+        layers=routed.layers,
         paths=chosen,
         counts=counts[top],
         share=result(
@@ -117,11 +119,9 @@ def paths(
             slice(2, None),
             UPPER,
         ),
-        independent=np.prod([shares[i, chosen[:, i]] for i in range(len(columns))], axis=0),
+        independent=np.prod([shares[i, chosen[:, i]] for i in range(len(first))], axis=0),
         step_by_step=_chain(first, chosen, shares),
-        order=result(
-            "bits of order in the paths", {"layers": np.array([len(columns)])}, order, slice(1), BOTH
-        ),
+        order=result("bits of order in the paths", {"layers": np.array([len(first)])}, order, slice(1), BOTH),
         distinct=len(ways),
         distinct_by_chance=float(draws[:, 1].mean()),
     )
@@ -136,7 +136,8 @@ def _checked(most: int) -> int:
 def _columns(routed: Routed, layers: Sequence[int] | None) -> list[int]:
     known = routed.layers.tolist()
     if unknown := sorted(set(known if layers is None else layers) - set(known)):
-        raise RoutingError(f"layers {unknown} have no experts; these have: {known}")
+        edited = told_edited(routed.edited_layers)
+        raise RoutingError(f"layers {unknown} have no experts; these have: {known}{edited}")
     columns = [known.index(layer) for layer in (known if layers is None else layers)]
     if len(columns) < 2:
         raise RoutingError("a path needs two layers")
@@ -163,9 +164,24 @@ def _order(
     return tuple(np.atleast_1d(part) for part in measured)
 
 
+def _counts(first: np.ndarray) -> np.ndarray:
+    """How many tokens took each path of experts [L, N] that any took, in the paths' order.
+
+    A path is read as one number to the base of the experts: whole rows sort a dozen times slower.
+    """
+    experts = int(first.max()) + 1
+    code, size = first[0], experts
+    for row in first[1:]:
+        if size > 2**62 // experts:
+            found, code = np.unique(code, return_inverse=True)
+            size = len(found)
+        code, size = code * experts + row, size * experts
+    return np.unique(code, return_counts=True)[1]
+
+
 def _summary(first: np.ndarray, most: int) -> np.ndarray:
     """[2 + most]: bits of order, distinct paths, shares of the commonest, of experts [L, N]."""
-    _, counts = np.unique(first.T, axis=0, return_counts=True)
+    counts = _counts(first)
     alone = sum(entropy(np.bincount(row).astype(float)) for row in first)
     common = np.sort(counts)[::-1][:most] / first.shape[1]
     order = max(0.0, float(alone - entropy(counts.astype(float))))

@@ -10,7 +10,7 @@ from workbench.routing.findings import Finding
 from workbench.routing.loads import Load, load
 from workbench.routing.order import Transitions, repetition, transitions
 from workbench.routing.preference import Preference, preference
-from workbench.routing.tokens import Routed, gather
+from workbench.routing.tokens import Routed, gather, told_edited
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -22,11 +22,13 @@ class Statistics:
     """The answers of `load`, `preference`, `repetition` and `transitions`; None where they cannot be given.
 
     Attributes:
-        tokens: that were counted. left_out: tokens whose routing was not captured.
+        tokens: that were counted. left_out: tokens whose routing was not captured. edited_layers: left out,
+            since expert weights were edited there.
     """
 
     tokens: int
     left_out: int
+    edited_layers: tuple[int, ...]
     load: Load
     preference: Preference | None
     repetition: Finding | None
@@ -41,7 +43,8 @@ class Statistics:
 
     def __repr__(self) -> str:
         rows = [
-            f"{self.tokens:,} tokens, {self.left_out} without routing; rows above chance and random routers:"
+            f"{self.tokens:,} tokens, {self.left_out} without routing{told_edited(self.edited_layers)}; "
+            "rows above chance and random routers:"
         ]
         rows += [f"  {one.question}: {int(one.significant.sum())} of {len(one)}" for one in self.findings]
         return "\n".join(rows)
@@ -66,6 +69,7 @@ def statistics(traces: Trace | Sequence[Trace] | Routed) -> Statistics:
     return Statistics(
         tokens=len(routed),
         left_out=routed.left_out,
+        edited_layers=routed.edited_layers,
         load=load(routed),
         preference=None if routed.margin is None else preference(routed),
         repetition=repetition(routed) if pairs.any() else None,

@@ -1,7 +1,9 @@
 """The routed tokens of one trace or of many, in the form that counting wants.
 
-Tokens whose routing was not captured are left out, and how many there were is kept. Traces are put behind one
-another; a `unit` number says which token is of which trace, and no question pairs tokens of two units.
+Tokens whose routing was not captured are left out, and how many there were is kept. Left out, too, and named
+are layers whose expert weights were edited: there a token has every expert that ran, more or fewer than the
+router chose. Traces are put behind one another; a `unit` number says which token is of which trace, and no
+question pairs tokens of two units.
 
 N tokens, M MoE layers, K experts per token, E experts
 """
@@ -36,7 +38,8 @@ class Routed:
         columns: [N] of each: token_ids, modality, role, phase, turn and places in pictures, as in `Trace`.
         meta: of every unit's trace.
         logits: per unit float16 [n, M, E], or None where a trace has none; `no_logits` is why.
-        left_out: tokens without routing. seed: of every null. rival_count: how many random routers.
+        left_out: tokens without routing, or with gaps in it. seed: of every null. rival_count: how many
+            random routers. edited_layers: layers that are left out, since expert weights were edited there.
     """
 
     layers: np.ndarray
@@ -52,16 +55,18 @@ class Routed:
     seed: int = 0
     rival_count: int = RIVALS
     no_logits: str = ""
+    edited_layers: tuple[int, ...] = ()
     _made: dict[str, object] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.unit)
 
     def __repr__(self) -> str:
-        units = len(self.meta)
+        units, edited = len(self.meta), told_edited(self.edited_layers)
         return (
             f"Routed({len(self):,} tokens of {units} {'trace' if units == 1 else 'traces'}, "
-            f"{len(self.layers)} layers x {self.num_experts} experts, {self.left_out} tokens left out)"
+            f"{len(self.layers)} layers x {self.num_experts} experts, {self.left_out} tokens left out"
+            f"{edited})"
         )
 
     @property
@@ -121,6 +126,17 @@ class Routed:
                 yield at + start, unit[start : start + step]
             at += len(unit)
 
+    def at(self, columns: Sequence[int]) -> Routed:
+        """These columns of the layers alone, in this order; their logits come along."""
+        return replace(
+            self,
+            layers=self.layers[columns],
+            experts=self.experts[columns],
+            gates=self.gates[columns],
+            logits=None if self.logits is None else tuple(unit[:, columns] for unit in self.logits),
+            _made={},
+        )
+
     def subset(self, chosen: np.ndarray) -> Routed:
         """The tokens where `chosen` (bool [N]) holds; their logits come along."""
         logits = self.logits
@@ -161,13 +177,15 @@ def gather(traces: Trace | Sequence[Trace] | Routed, seed: int = 0, random_route
         random_routers: so many routers with random weights stand beside the traces' own; 0: none.
 
     Raises:
-        RoutingError: no trace, no captured routing, or traces of models that differ in layers or experts.
+        RoutingError: no trace, no captured routing, traces of models that differ in layers or experts, or
+            edited weights in every layer.
     """
     if isinstance(traces, Routed):
         return traces
     several = [traces] if isinstance(traces, Trace) else list(traces)
     if not several:
         raise RoutingError("there is no trace to ask")
+    several, edited = without_edited(several)
     first = several[0]
     for trace in several:
         same = np.array_equal(trace.moe_layers, first.moe_layers) and trace.num_experts == first.num_experts
@@ -201,4 +219,33 @@ def gather(traces: Trace | Sequence[Trace] | Routed, seed: int = 0, random_route
         seed=seed,
         rival_count=random_routers,
         no_logits=absence(without[0], "router_logits", "capture with capture='routing'") if without else "",
+        edited_layers=edited,
     )
+
+
+def without_edited(traces: Sequence[Trace]) -> tuple[list[Trace], tuple[int, ...]]:
+    """The traces without the layers whose expert weights were edited in any of them, and these layers.
+
+    Raises:
+        RoutingError: a trace has no other layers.
+    """
+    if not any(trace.edits or trace.meta.get("edited_hook_points") for trace in traces):
+        return list(traces), ()
+    # brings torch along, for which a trace without edits need not wait
+    from workbench.integrity.reweighted import reweighted_columns, without_columns
+
+    edited = sorted({n for trace in traces for n in trace.moe_layers[reweighted_columns(trace)].tolist()})
+    if not edited:
+        return list(traces), ()
+    kept = [without_columns(trace, np.isin(trace.moe_layers, edited)) for trace in traces]
+    if not all(len(trace.moe_layers) for trace in kept):
+        raise RoutingError(
+            f"expert weights were edited in layers {edited}, and no other is left; there a trace has every "
+            "expert that ran, and not what the router chose: ask a trace of the answer without the edit"
+        )
+    return kept, tuple(edited)
+
+
+def told_edited(layers: Sequence[int]) -> str:
+    """Words on layers that were left out; none for none."""
+    return f", layers {list(layers)} left out (their expert weights were edited)" if layers else ""

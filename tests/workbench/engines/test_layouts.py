@@ -140,6 +140,15 @@ def test_a_trace_of_nothing_but_routing_says_what_is_missing():
     assert with_logits.check().verified == ("routed_experts", "routed_weights")
 
 
+def test_logits_of_a_trace_made_by_hand_may_be_lists_and_must_fit():
+    bare = wb.Trace.of_routing([[0], [1]], 2, logits=[[[1.0, 0.0]], [[0.0, 1.0]]])
+    assert bare.router_logits.shape == (2, 1, 2) and bare.check()
+    with pytest.raises(wb.TraceError, match=r"logits is float64 \[2, 1, 1\]; expected numbers \[2, 1, 2\]"):
+        wb.Trace.of_routing([[0], [1]], 2, logits=np.zeros((2, 1, 1)))
+    with pytest.raises(wb.TraceError, match="no array of numbers"):
+        wb.Trace.of_routing([[0], [1]], 2, logits=[[[1.0, 0.0]], [[0.0]]])
+
+
 def test_a_trace_made_by_hand_saves_and_opens(tmp_path):
     bare = wb.Trace.of_routing([[3], [1]], 4, modality=[0, 1], image_sizes=[[20, 10]])
     again = wb.Trace.open(bare.save(tmp_path / "bare"))

@@ -73,6 +73,19 @@ def test_a_finding_is_drawn_at_its_values_in_front_of_its_chance_band(answers):
     assert [label.get_text() for label in axes.get_xticklabels()] == [str(n) for n in one.places["layer"]]
 
 
+def test_an_interval_without_an_end_is_not_drawn_and_the_rest_keeps_its_scale(tmp_path):
+    """Twelve tokens are one block: the load's variation lies anywhere above 0."""
+    answer = routing.load(untrained(0, tokens=12))
+    one = answer.variation
+    assert np.isinf(one.high).all()
+    figure = figures.draw(answer)
+    axes = next(axes for axes in figure.axes if axes.get_title("left") == one.question)
+    assert drawn_values(axes) == pytest.approx(one.value)
+    low, high = axes.get_ylim()
+    assert low < one.value.min() and one.value.max() < high < 10
+    assert figure.save(tmp_path / "load.png").stat().st_size > 2000
+
+
 def test_what_chance_explains_is_an_empty_marker_and_what_it_does_not_a_filled_one(answers):
     one = answers["transitions"].information
     (axes,) = figures.draw(one).axes

@@ -5,7 +5,7 @@ import pytest
 
 from tests.workbench.grounding.planted import CELL, CELLS, HEAD, LAYER, WRONG, box, planted, scene, told
 from workbench import grounding
-from workbench.grounding import Case, PatchMap, Question, Truth
+from workbench.grounding import Case, GroundingError, PatchMap, Question, Truth
 
 RED, GREEN, BLUE = (1, 2), (3, 0), (0, 1)
 
@@ -97,6 +97,15 @@ def test_hiding_its_box_does_what_no_other_box_does(session, case, where, fill):
     assert hidden.drop[0] > hidden.control.max()
 
 
+def test_a_single_box_is_hidden_like_a_list_of_one(session, case):
+    several = grounding.hide(session, case, {1: [box(RED)]}, "r", controls=3)
+    one = grounding.hide(session, case, {1: box(RED)}, "r", controls=3)
+    assert np.array_equal(one.boxes, several.boxes) and np.array_equal(one.control, several.control)
+    for strange in ((1, 2, 3), [(1, 2, 3, 4), (5, 6)], ["box"]):
+        with pytest.raises(GroundingError, match="expected x0, y0, x1, y1 in pixels, or several"):
+            grounding.hide(session, case, {1: strange}, "r")
+
+
 @pytest.mark.parametrize("where", ["pixels", "tokens"])
 def test_deleting_by_a_true_map_beats_every_random_order(session, where):
     case = Case.of(session, told(scene(red=RED, green=GREEN)))
@@ -159,3 +168,10 @@ def test_the_right_head_is_found_on_one_half_and_confirmed_on_the_other(session)
     assert all(pointing.baselines[name] < 0.8 for name in ("centre", "mean_map", "untrained"))
     again = grounding.attention_again(session, questions[0].asked, "r")
     assert found.map(again).scores.max() == 1
+
+
+def test_a_question_without_a_group_may_fall_into_the_other_half_of_a_numbered_one(session):
+    asked = told(scene(red=RED, green=GREEN))
+    questions = [Question(asked, Truth({0: [box(RED)]}, group=group), "r") for group in (None, 0)]
+    found = grounding.find_grounding_heads(session, questions)
+    assert {*found.chosen_on, *found.reported_on} == {0, 1}

@@ -132,6 +132,15 @@ def test_an_interval_is_about_groups_and_the_whole_range_for_one():
     assert (alone.low, alone.high) == (0, 1)
 
 
+def test_a_word_without_a_group_is_of_none_that_has_a_number():
+    maps = [found(np.arange(16) == 0)] * 2
+    pair = [CORNER, replace(CORNER, group=0)]
+    pointing = grounding.score(maps, pair)["pointing"]
+    assert pointing.groups == 2 and pointing.baselines["mean_map"] == 1, "the other map is another group's"
+    numbered = [replace(CORNER, group=np.int64(1)), CORNER]
+    assert grounding.score(maps, numbered)["pointing"].groups == 2
+
+
 def test_tiles_and_thumbnail_are_scored_apart():
     one, other = Patches.cells([(40, 40)], 4, 4), Patches.cells([(40, 40)], 2, 2)
     names = ("token", "image", "tile", "row", "col", "thumbnail", "box")

@@ -65,6 +65,29 @@ def test_an_answer_that_grows_raises_no_alarm(session):
     assert token.run.trace(0).check()
 
 
+def test_few_heads_that_now_and_then_look_away_from_their_own_token_raise_no_alarm():
+    trace = clean_trace(0, **SOUND, picture=False)
+    for rows in range(1, 4):  # of six: float16 has nothing below 6e-8
+        attention = trace.attention.copy()
+        for row, query in enumerate(trace.query_index[:rows]):
+            attention[row, ..., 0] += attention[row, ..., query]
+            attention[row, ..., query] = 0
+        assert (report := check(replace(trace, attention=attention))), report
+
+
+def test_a_buffer_whose_rows_are_all_of_the_token_before_is_suspected():
+    trace = clean_trace(0, **SOUND, picture=False)
+    attention = trace.attention.copy()
+    for row, query in enumerate(trace.query_index):
+        attention[row, ..., :query] = attention[row, ..., 1 : query + 1]
+        attention[row, ..., query] = 0
+        attention[row] /= attention[row].sum(-1, keepdims=True)
+    report = check(replace(trace, attention=attention))
+    assert [str(flaw) for flaw in report.flaws] == [
+        "attention: (suspect) 6 of 6 rows have no weight on their own token, in no layer and no head"
+    ]
+
+
 def test_an_answer_with_edits_raises_no_alarm_and_says_what_could_not_be_verified(session):
     with replaced(session.llama.hook_point("blocks.1.moe.hook_expert_indices"), lambda i: i * 0 + 4):
         report = session.chat("Hi", max_tokens=3).trace.check()

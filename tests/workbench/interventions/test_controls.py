@@ -135,6 +135,10 @@ def test_patches_are_exchanged_for_as_many_others_of_the_same_copy(setting):
     for (one,) in made(HidePatches(0, patches=meant), setting, 5)[0]:
         assert len(one.patches) == 3 and not set(meant) & set(one.patches)
         assert spans.is_thumbnail[one.patches].sum() == 1
+    mask = np.isin(np.arange(len(spans.modality)), meant)
+    assert made(HidePatches(0, patches=mask), setting, 5) == made(HidePatches(0, patches=meant), setting, 5)
+    with pytest.raises(EditError, match=r"patches \[0, 9999\] are no patch tokens of picture 0"):
+        controls([HidePatches(0, patches=[0, 9999])], setting, 5)
     with pytest.raises(EditError, match="the whole picture is edited"):
         controls([HidePatches(0)], setting, 5)
 

@@ -1,5 +1,7 @@
 """Random routers look significant in one case out of twenty, and intervals hold what they say."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from workbench import routing
 from workbench.routing import nulls
 from workbench.routing.findings import jackknife, rank, student
 from workbench.routing.loads import block_counts, shares
+from workbench.trace import replace
 
 
 def flagged(findings: list[routing.Finding]) -> tuple[dict[str, float], float]:
@@ -154,6 +157,52 @@ def test_a_rank_counts_ties_against_the_value():
     draws = np.zeros((19, 1))
     assert rank(np.zeros(1), draws) == 1 and rank(np.ones(1), draws) == 0.05
     assert rank(-np.ones(1), draws, "lower") == 0.05 and rank(np.ones(1), draws, "both") == 0.1
+
+
+@pytest.mark.parametrize("tail", ["upper", "lower", "both"])
+def test_a_value_that_cannot_be_told_has_no_rank(tail):
+    assert np.isnan(rank(np.array([np.nan, 1.0]), np.zeros((19, 2)), tail)).tolist() == [True, False]
+
+
+def test_an_interval_is_the_whole_range_where_a_block_cannot_be_left_out():
+    """All flips are in one block: without it nothing flipped, and no margin can tell anything."""
+    one = untrained(1, tokens=200, layers=2)
+    other = one.routed_experts.copy()
+    other[:5, 0] = (other[:5, 0] + 1) % 8
+    found = routing.agreement(one, replace(one, routed_experts=other)).margin_tells
+    assert 0 <= found.value[0] <= 1 and (found.low[0], found.high[0]) == (0, 1)
+    assert np.isnan(found.value[1]) and np.isnan(found.p[1]) and (found.low[1], found.high[1]) == (0, 1)
+
+
+def test_turns_for_a_path_are_drawn_for_its_layers_alone(monkeypatch):
+    asked, real = [], nulls.turns
+    monkeypatch.setattr(nulls, "turns", lambda one, work, seed: asked.append(work) or real(one, work, seed))
+    trace = lots(0, 300, 12, 4)
+    found = routing.paths(trace, layers=[5, 1])
+    assert asked == [600, 600] and found.layers.tolist() == [5, 1]
+    ways = [tuple(way) for way in trace.routed_experts[:, [2, 0], 0].tolist()]
+    assert [ways.count(tuple(way)) for way in found.paths.tolist()] == found.counts.tolist()
+
+
+def test_turns_of_many_layers_are_not_held_all_at_once():
+    tokens, layers = 2000, 16
+    trace = lots(0, tokens, layers, 4)
+    tracemalloc.start()
+    routing.paths(trace)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * trace.routed_experts.size * 8, "of 199 orders a layer"
+
+
+def test_layers_with_nearly_as_many_effective_tokens_share_their_lots():
+    logits = np.random.default_rng(0).normal(0, 1, (180, 24, 8)) * np.linspace(0.4, 1, 24)[:, None] - 2
+    trace = trace_of(np.argsort(-logits, axis=-1)[..., :2], 8, logits)
+    gates = routing.gather(trace).gates.sum(-1)
+    effective = gates.sum(1) ** 2 / (gates**2).sum(1)
+    assert len(set(effective.round())) > 10
+    before = nulls.lots.cache_info().misses
+    assert len(routing.load(trace).importance_variation) == 24
+    assert nulls.lots.cache_info().misses - before <= 4
 
 
 def test_blocks_keep_neighbours_together_and_traces_whole():

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 import workbench as wb
+from model.hooks import replaced
 from tests.workbench.routing.made import lots, picture, trace_of, untrained
 from workbench import routing
 from workbench.routing.pixels import patch_map
@@ -45,6 +47,70 @@ def test_tokens_without_routing_are_left_out_and_counted():
     assert routing.specialization(tokens, [labels]).tokens.tolist() == [15, 25]
 
 
+def silenced(trace: wb.Trace, layer: int, expert: int) -> wb.Trace:
+    """What a trace says of an expert whose weights were set to nothing: tokens that went there have none."""
+    column = trace.moe_layers.tolist().index(layer)
+    experts, gates = trace.routed_experts.copy(), trace.routed_weights.copy()
+    gone = experts[:, column] == expert
+    experts[:, column][gone], gates[:, column][gone] = NOT_CAPTURED, np.nan
+    edited = {"edited_hook_points": [f"blocks.{layer}.moe.hook_expert_weights"]}
+    return replace(trace, routed_experts=experts, routed_weights=gates, meta=edited)
+
+
+def test_a_layer_with_edited_weights_is_left_out_and_named_and_the_others_keep_their_numbers():
+    whole = lots(0, 60, 3, 4)
+    trace = silenced(whole, 3, 2)
+    tokens = routing.gather(trace)
+    assert len(tokens) == 60 and tokens.left_out == 0 and tokens.layers.tolist() == [1, 5]
+    assert tokens.edited_layers == (3,) and "layers [3] left out (their expert weights" in repr(tokens)
+    assert np.array_equal(routing.load(tokens).counts, routing.load(whole).counts[[0, 2]])
+    assert np.array_equal(routing.repetition(trace).value, routing.repetition(whole).value[[0, 2]])
+    found = routing.statistics([whole, trace])
+    assert found.edited_layers == (3,) and "0 without routing, layers [3] left out" in repr(found)
+    with pytest.raises(routing.RoutingError, match=r"these have: \[1, 5\], layers \[3\] left out"):
+        routing.paths(trace, layers=[1, 3])
+
+
+def test_a_trace_with_edited_weights_is_compared_in_its_other_layers():
+    whole = lots(0, 60, 3, 4)
+    trace = silenced(whole, 3, 2)
+    assert routing.agreement(trace, whole).layers.tolist() == [1, 5]
+    assert routing.agreement(whole, trace).tokens == 60
+    found = routing.saturation([trace, whole, whole]).share
+    assert found.places["layer"].tolist() == [1, 5, 1, 3, 5] and (found.value == 1).all()
+    assert found.places["step"].tolist() == [0, 0, 1, 1, 1]
+
+
+def test_more_experts_of_one_token_in_an_edited_layer_leave_the_other_layers_as_they_are(maverick):
+    session, more = wb.load(maverick), []
+
+    def one_more(weights: torch.Tensor) -> torch.Tensor:
+        weights = weights.clone()
+        weights[-1] = 0.5
+        more.append(len(weights))
+        return weights
+
+    with replaced(session.llama.hook_point("blocks.3.moe.hook_expert_weights"), one_more):
+        trace = session.chat("Hi there", max_tokens=4).trace
+    assert more and trace.routed_experts.shape[-1] > 1
+    tokens = routing.gather(trace)
+    assert tokens.top == 1 and 3 not in tokens.layers and tokens.edited_layers == (3,)
+    counts = [np.bincount(trace.routed_experts[tokens.token, c, 0], minlength=8) for c in (0, 2, 3)]
+    assert np.array_equal(routing.load(tokens).counts, counts)
+
+
+def test_a_token_with_a_gap_is_left_out_and_counted():
+    gap = lots(0, 60, 2, 4)
+    gap.routed_experts[7, 1] = NOT_CAPTURED
+    found = routing.gather(gap)
+    assert found.left_out == 1 and 7 not in found.token
+
+
+def test_what_is_edited_throughout_is_refused():
+    with pytest.raises(routing.RoutingError, match=r"edited in layers \[1\], and no other is left"):
+        routing.gather(silenced(lots(0, 60, 1, 4), 1, 2))
+
+
 def test_tokens_may_go_without_a_label():
     trace = lots(0, 60, 1, 4)
     found = routing.specialization(trace, ["a"] * 20 + [None] * 20 + ["b"] * 20)
@@ -72,6 +138,19 @@ def test_tokens_may_go_without_a_label():
 def test_what_cannot_be_answered_is_refused_in_words(ask, said):
     with pytest.raises(routing.RoutingError, match=said):
         ask(lots(0, 60, 2, 4))
+
+
+def test_labels_of_a_trace_are_read_once_and_not_for_every_token():
+    class Read(list):
+        times = 0
+
+        def __iter__(self):
+            Read.times += 1
+            return super().__iter__()
+
+    labels = [Read("ab" * 100), Read("ba" * 100)]
+    found = routing.specialization([lots(0, 200, 1, 4), lots(1, 200, 1, 4)], labels)
+    assert found.tokens.tolist() == [200, 200] and Read.times <= 10
 
 
 def test_labels_that_fit_neither_patches_nor_pixels_are_refused():
