@@ -185,7 +185,12 @@ def _compared(report: dict, others: list[dict]) -> str:
         (row["name"], f"{row['questions']:,}", *(_number(row.get(path), path) for path in _COMPARED.values()))
         for row in (own, *others)
     ]
-    return "With and without:\n\n" + md.rows(("", "questions", *_COMPARED), body)
+    said = (
+        "With and without: below this model stand shorter trainings, to be compared with each other. Each began "
+        "with untrained text weights behind this model's vision tower (`python -m model.demo.train --tower "
+        "demo`, `--without TERM`), and all are alike but for the term that is named."
+    )
+    return f"{said}\n\n" + md.rows(("", "questions", *_COMPARED), body)
 
 
 def _number(value: float | None, path: str) -> str:
