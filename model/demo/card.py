@@ -73,7 +73,7 @@ def write_card(folder: Path) -> str:
         parting=training["parting"],
         imagined=md.percent(training["imagined"]),
         tongues=training["tongues"],
-        compared=_compared(report, json.loads(compared.read_text()) if compared.is_file() else []),
+        compared=_compared(report, training, json.loads(compared.read_text()) if compared.is_file() else []),
     )
     return md.wrapped(text) + "\n"
 
@@ -176,7 +176,7 @@ def _history(training: dict) -> str:
     return "The committed weights came out of one run."
 
 
-def _compared(report: dict, others: list[dict]) -> str:
+def _compared(report: dict, training: dict, others: list[dict]) -> str:
     if not others:
         return "What the same training gives without one of these terms has not been measured."
     own = {"name": "as it is", "questions": report["questions"]}
@@ -186,11 +186,12 @@ def _compared(report: dict, others: list[dict]) -> str:
         for row in (own, *others)
     ]
     said = (
-        "With and without: below this model stand shorter trainings, to be compared with each other. Each began "
-        "with untrained text weights behind this model's vision tower (`python -m model.demo.train --tower "
-        "demo`, `--without TERM`), and all are alike but for the term that is named."
+        "With and without: below this model stand shorter trainings, to be compared with each other. Each "
+        "began with untrained text weights behind this model's vision tower (`python -m model.demo.train "
+        "--tower demo`, `--without TERM`), and all are alike but for the term that is named."
     )
-    return f"{said}\n\n" + md.rows(("", "questions", *_COMPARED), body)
+    told = md.rows(("", "questions", *_COMPARED), body)
+    return "\n\n".join(filter(None, (said, told, training.get("compared", ""))))
 
 
 def _number(value: float | None, path: str) -> str:
