@@ -26,6 +26,7 @@ MARKUP = re.compile(
     r"[\\`*~]|(?<!\w)_|_(?!\w)|\$(?=\$)|<(?=[\w/!?])|&(?=#?\w+;)|\[(?=[^\]\n]*\][(\[:])"
     r"|(?m:(?<=^)[#>+=-]|(?<=^\d)[.)]|(?<=^\d\d)[.)])"
 )
+CODE = re.compile(r"(^```.*?^```[ \t]*$)", re.MULTILINE | re.DOTALL)
 LONGEST_TEXT = 20_000  # characters of one message, or of the system prompt
 MOST_TURNS = 200
 
@@ -115,8 +116,9 @@ class Conversation:
 
 
 def as_written(text: str) -> str:
-    """The text so that a chat, which reads Markdown and formulas, shows it as it was written."""
-    return MARKUP.sub(r"\\\g<0>", text)
+    """The text so that a chat, which reads Markdown, shows it as it was written; blocks of code stay such."""
+    parts = CODE.split(text)
+    return "".join(part if n % 2 else MARKUP.sub(r"\\\g<0>", part) for n, part in enumerate(parts))
 
 
 def _shown(path: Path) -> dict:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from apps.conversation import Conversation
 
 MOST_VISITORS = 256  # conversations kept; the one longest untouched goes first
+MOST_LEFT = 32  # of them, of pages that are gone
 
 
 class Visitors:
@@ -16,6 +17,9 @@ class Visitors:
     def __init__(self) -> None:
         self._conversations: OrderedDict[str, Conversation] = OrderedDict()
         self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._conversations)
 
     def conversation(self, visitor: str) -> Conversation:
         """The visitor's conversation; a new one for a visitor not seen before."""
@@ -38,11 +42,16 @@ class Visitors:
     def leave(self, visitor: str) -> None:
         """The page is gone: what is written for it ends, and what waits or is read never begins.
 
-        What was said stays: it may be the connection alone that broke, and the page asks again.
+        What was said stays for a while: it may be the connection alone that broke, and the page asks again.
         """
         with self._lock:
             gone = self._conversations.get(visitor)
-        if gone is not None:
-            with gone.lock:
-                gone.cut([*gone.turns])
-                gone.left = True
+        if gone is None:
+            return
+        with gone.lock:
+            gone.cut([*gone.turns])
+            gone.left = True
+        with self._lock:
+            away = [name for name, one in self._conversations.items() if one.left]
+            for name in away[:-MOST_LEFT]:
+                del self._conversations[name]

@@ -90,7 +90,7 @@ def held(desk: object) -> dict[str, int]:
     alive = gc.get_objects()
     return {
         "MiB": int(resident.split()[1]) // 1024,
-        "conversations": len(desk._conversations),
+        "conversations": len(desk.visitors),
         "answers kept": len(desk.shelf),
         "runs": sum(type(one) is Run for one in alive),
         "traces": sum(type(one) is Trace for one in alive),

@@ -73,6 +73,7 @@ def test_pictures_that_the_model_was_not_shown_are_not_numbered_in_the_chat(pict
         ("List<int>, a < b, &lt; and R&D", r"List\<int>, a < b, \&lt; and R&D"),
         ("# One\n- two\n3. three", "\\# One\n\\- two\n3\\. three"),
         ("`code`, $5, $$x$$ and [a](b) or [c]", r"\`code\`, $5, \$$x\$$ and \[a](b) or [c]"),
+        ("*a*\n```\n*b* = 1\n```\n*c*", "\\*a\\*\n```\n*b* = 1\n```\n\\*c\\*"),
         ("¿Qué hay en la imagen 2?", "¿Qué hay en la imagen 2?"),
     ],
 )

@@ -510,6 +510,16 @@ def test_visitors_longest_untouched_are_forgotten(desk, monkeypatch):
     assert desk.conversation("first").turns == []
 
 
+def test_of_pages_that_are_gone_the_last_conversations_are_kept(desk, monkeypatch):
+    monkeypatch.setattr(visitors, "MOST_LEFT", 1)
+    for name in ("first", "second", "stays"):
+        ask(desk, "Hello?", visitor=name)
+    for name in ("first", "second"):
+        desk.visitors.leave(name)
+    assert len(desk.visitors) == 2
+    assert [len(desk.conversation(name).turns) for name in ("second", "stays", "first")] == [1, 1, 0]
+
+
 def test_an_earlier_answer_can_be_shown_again(desk):
     first, second = ask(desk, "One?")[-1], ask(desk, "Two?")[-1]
     again = desk.reopen("ada", 0)
