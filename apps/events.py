@@ -23,13 +23,9 @@ DRAFT = "There is a message in the composer that was not sent. Send it, or empty
 MOST_WATCHED = 48  # answers, one of them being written and the others in the line
 
 # what the view shows, asked of the view itself
-SHOWN = """() => {
+SHOWN = """(run, place, ...others) => {
   const view = document.querySelector('#trace .tv');
-  return [view?.dataset.run ?? '', view?.dataset.attention ?? ''];
-}"""
-EDITED = """(run, place, draft) => {
-  const view = document.querySelector('#trace .tv');
-  return [view?.dataset.run ?? '', view?.dataset.attention ?? '', draft];
+  return [view?.dataset.run ?? '', view?.dataset.attention ?? '', ...others];
 }"""
 
 Update = dict[gr.components.Component, Any]
@@ -90,7 +86,7 @@ class Page(Layout):
         self.chat.undo(self.undo, [self.box], shown, **at_once)
         self.chat.select(self.reopen, None, looked, **at_once)
         self.new.click(self.clear, None, shown, cancels=answers, **at_once)
-        self.edit.click(self.take_back, [self.run, self.place, self.box], shown, js=EDITED, **at_once)
+        self.edit.click(self.take_back, [self.run, self.place, self.box], shown, js=SHOWN, **at_once)
         self.honest.click(
             self.check, [self.run, self.place], [self.finding, self.notice], js=SHOWN,
             concurrency_id="checks", concurrency_limit=8, show_progress="minimal", api_visibility="private",

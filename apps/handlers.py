@@ -165,7 +165,7 @@ class Desk:
             turns, system, busy = conversation.turns, conversation.system, conversation.busy
         if busy:
             turns = [*turns[:-1], replace(turns[-1], answer="", note=CUT_OFF)]
-        whole = all(path.is_file() for turn in turns for path in turn.pictures)
+        whole = all(path.is_file() for turn in turns if not turn.refused for path in turn.pictures)
         return keeping.kept(turns, system, keeping.MOST_IN_BROWSER) if turns and whole else None
 
     def restore(self, visitor: str, value: object) -> bool:

@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from workbench.layout import LAYOUT, OPTIONAL, TraceError
+from workbench.whole_file import unfinished
 
 if TYPE_CHECKING:
     from workbench.trace import Trace
@@ -51,9 +52,8 @@ def write(trace: Trace, path: str | Path, images: bool = True) -> Path:
     arrays |= {f"image.{i}": _to_png(image) for i, image in enumerate(trace.images if images else [])}
     header = json.dumps({name: getattr(trace, name) for name in _HEADER})
     metadata = {"format": FORMAT, "version": str(VERSION), "header": header}
-    unfinished = path.with_name(path.name + ".unfinished")
-    save_file(arrays, unfinished, metadata=metadata | {"digest": digest(arrays, header)})
-    unfinished.replace(path)
+    with unfinished(path) as beside:
+        save_file(arrays, beside, metadata=metadata | {"digest": digest(arrays, header)})
     return path
 
 

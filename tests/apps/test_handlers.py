@@ -29,7 +29,7 @@ from apps import (
     trials,
     visitors,
 )
-from apps.conversation import MOST_PICTURES, Refusal
+from apps.conversation import MOST_PICTURES, Refusal, Turn
 from apps.handlers import Desk, Frame
 from apps.shelf import Answer, Shelf
 from model import replaced
@@ -390,6 +390,12 @@ def test_what_a_browser_keeps_is_not_overwritten_when_a_picture_is_gone_from_her
     with pytest.raises(Refusal, match="show it again"):
         ask(desk, "Two?")
     assert desk.kept("ada") is None
+
+
+def test_a_picture_that_the_model_was_never_shown_may_be_gone(desk, tmp_path):
+    refused = Turn("No?", (tmp_path / "gone.png",), refused=True)
+    desk.conversation("ada").turns = [refused, Turn("One?", (), "Yes.")]
+    assert [message["role"] for message in desk.kept("ada")["messages"]] == ["user", "assistant"]
 
 
 def test_a_trace_from_disk_is_shown_without_asking_a_model(desk, picture, tmp_path, session):

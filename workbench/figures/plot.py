@@ -7,7 +7,6 @@ the same in black and white and to colour-blind eyes.
 from __future__ import annotations
 
 import io
-import os
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
+
+from workbench.whole_file import unfinished
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; each with a marker and a line of its own
 SERIES = (
@@ -68,10 +69,8 @@ class Plot(Figure):
         if not path.parent.is_dir():
             raise FileNotFoundError(f"no folder {path.parent} to save the figure in")
         ending = path.suffix.lower()
-        unfinished = path.with_name(path.name + ".unfinished")
-        with style():
-            self.savefig(unfinished, format=ending[1:], dpi=200, metadata=_UNDATED[ending])
-        os.replace(unfinished, path)
+        with style(), unfinished(path) as beside:
+            self.savefig(beside, format=ending[1:], dpi=200, metadata=_UNDATED[ending])
         return path
 
 

@@ -16,6 +16,7 @@ from workbench.trace import Trace
 from workbench.view.module import script, style
 from workbench.view.payload import MEAN_HEAD, Message, attention_info, attention_message, snapshot
 from workbench.view.payload_compare import LEFT, RIGHT, compare_messages
+from workbench.whole_file import unfinished
 
 LARGEST_PAGE = 10 * 2**20  # bytes; attention maps beyond the first are left out of a larger page
 
@@ -94,13 +95,8 @@ def compared_page(a: Trace, b: Trace, names: Sequence[str] = ("A", "B")) -> str:
 
 
 def _write(page: str, path: Path) -> Path:
-    """Write beside the file, and put it in its place once it is whole."""
-    unfinished = path.parent / f"{path.name}.unfinished"
-    try:
-        unfinished.write_text(page, encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with unfinished(path) as beside:
+        beside.write_text(page, encoding="utf-8")
     return path
 
 
