@@ -25,10 +25,11 @@ import torch
 from benchmarks.core import machine, middle, parse
 from benchmarks.served import PEERS, Server, left_out, ours, peers
 from benchmarks.server_memory import watch
-from benchmarks.streamed import streamed
+from benchmarks.streamed import Line
 from model import Llama4, Processor, SamplingParams, generate, load
 
 PLAIN = "plain loop"
+LEAST = 8  # questions of a round: of a single one, half of what is measured is the processor waking up
 WIDTH = 34  # of a name in the table
 
 
@@ -51,7 +52,7 @@ class Load:
 
 
 class Questions:
-    """Different questions, one a client, and what the plain loop answers."""
+    """Different questions, and what the plain loop answers."""
 
     def __init__(self, llama: Llama4, processor: Processor, tokens: int, count: int) -> None:
         self.llama, self.processor = llama, processor
@@ -94,10 +95,10 @@ def note(load: Load, times: list[float]) -> None:
     load.between += passed[1:]
 
 
-async def client(server: Server, questions: Questions, text: str, load: Load) -> int:
+async def ask(line: Line, server: Server, questions: Questions, text: str, load: Load) -> int:
     """Ask one question as a stream; gives the number of tokens."""
     times, words, tokens, whole, rest = [time.perf_counter()], [], 0, False, b""
-    for moment, piece in await streamed(f"{server.url}/v1/chat/completions", questions.body(text, server)):
+    for moment, piece in await line.post("/v1/chat/completions", questions.body(text, server)):
         *lines, rest = (rest + piece).split(b"\n")
         chunks = [json.loads(line[6:]) for line in lines if line.startswith(b"data: {")]
         choices = [choice for chunk in chunks for choice in chunk["choices"]]
@@ -114,18 +115,22 @@ async def client(server: Server, questions: Questions, text: str, load: Load) ->
 
 
 async def clients(server: Server, count: int, questions: Questions, load: Load) -> None:
-    """That many at once; one that has its answer leaves."""
+    """That many at once, each with its share of the questions, one after the other; then it leaves."""
+
+    async def one(first: int) -> int:
+        async with Line(server.url) as line:
+            return sum([await ask(line, server, questions, text, load) for text in texts[first::count]])
+
+    texts = questions.texts[: max(count, LEAST)]
     begun = time.perf_counter()
-    tokens = sum(
-        await asyncio.gather(*(client(server, questions, text, load) for text in questions.texts[:count]))
-    )
+    tokens = sum(await asyncio.gather(*map(one, range(count))))
     load.tokens_per_second.append(tokens / (time.perf_counter() - begun))
 
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Load], list[Server]]:
     """All loads in turn, after one round that does not count; and the peers among the servers."""
     model = load(options.model, options.device)
-    questions = Questions(*model, options.tokens, max(options.clients))
+    questions = Questions(*model, options.tokens, max(LEAST, *options.clients))
     questions.loop(Load())  # what all are compared with
     context = options.tokens + max(len(questions.processor(text).token_ids) for text in questions.texts)
     loads: dict[str, Load] = {}
@@ -146,7 +151,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Load], list[Server]]
                 }
             for name in list(loads)[:: -1 if turn % 2 else 1]:
                 if name == PLAIN:
-                    questions.loop(loads[name], count=8)
+                    questions.loop(loads[name], count=LEAST)
                 else:
                     asyncio.run(clients(*kinds[name], questions, loads[name]))
     return loads, others
@@ -193,7 +198,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and write the file that was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="demo", help="folder of a checkpoint, or demo (%(default)s)")
-    parser.add_argument("--tokens", type=int, default=64, help="of an answer (%(default)s)")
+    parser.add_argument("--tokens", type=int, default=128, help="of an answer (%(default)s)")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32], help="at a time (1 8 32)")
     parser.add_argument("--peers", choices=PEERS, nargs="*", default=list(PEERS), help="(all that are there)")
     parser.add_argument("--requests", type=int, metavar="N", help="watch the memory over so many instead")

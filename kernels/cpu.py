@@ -3,7 +3,8 @@
 FP8 has no fast product on a CPU (`torch._scaled_mm` is tens of times slower than bfloat16's), but its codes
 are exact in bfloat16; so they are expanded once. Plain weights are kept a second time for many rows, in the
 blocked order that oneDNN reads (a third faster, measured on an AMD EPYC). A single row meets them as they are
-(`one_row`) where that is faster. Int4 has a product of its own in PyTorch, in an order of its own.
+or, on a CPU of Intel, in an order for single rows, which is kept as well (`one_row`). Int4 has a product of its
+own in PyTorch, in an order of its own.
 """
 
 from __future__ import annotations
@@ -28,9 +29,7 @@ INT4_MULTIPLE = 16  # and of what the number of its rows must be a multiple
 # oneDNN takes 20 us for its smallest bfloat16 product, PyTorch 5 for one row and 10 for four (two threads of
 # an AMD EPYC): up to so many elements and rows it has no part in it
 SMALL_WEIGHT, SMALL_ROWS = 2**17, 4
-# of a single row on an Intel Xeon (1024 x 2048, two threads: 363 us in oneDNN's order, 456 by PyTorch's own
-# product); an AMD EPYC has no such limit (4096 x 1024: 395 and 263)
-INTEL_ALONE = 2**18
+INTEL_ALONE = 2**18  # there a single row is as fast either way
 FEW_VALUES = 2**12  # for so few two casts are faster than six operations
 
 
@@ -127,7 +126,7 @@ def _blocked() -> bool:
 
 @cache
 def _alone_up_to() -> float:
-    """Elements of a weight up to which a single bfloat16 row meets it as it is."""
+    """Elements of a weight up to which a single bfloat16 row meets it as it is; else in columns."""
     # by the maker, not by measuring: the same question has the same answer, to the bit, the next time
     facts = getattr(torch.cpu, "get_capabilities", dict)()
     return INTEL_ALONE if "Intel" in facts.get("cpu_name", "") else math.inf
@@ -143,18 +142,26 @@ def _product(x: Tensor, owner: Tensor, expert: int | None, weight: Callable[[], 
     plain = owner.dtype == x.dtype
     if plain and alone:
         return one_row.product(x, weight())
-    # codes are expanded once, in the order that serves one row and many
-    blocked = plain or (short and elements > _alone_up_to())
-    kept = KEPT.get(
-        owner,
-        (expert, x.dtype),
-        elements * x.element_size(),
+
+    def kept(form: str, make: Callable[[Tensor], Tensor]) -> Tensor | None:
+        size = elements * x.element_size()
+        made = KEPT.get(owner, (expert, x.dtype, form), size, lambda: (make(weight()),))
+        return None if made is None else made[0]
+
+    if short and rows == 1 and not few:
+        columns = kept("columns", one_row.in_columns)
+        if columns is not None:
+            return one_row.weighted_columns(x, columns, owner.shape[-2])
+    # codes that are expanded for a row as they are serve many rows, too
+    if plain or (short and elements > _alone_up_to()):
         # the second argument is a guess of the rows to come: few, since many are fast either way
-        lambda: (torch.ops.mkldnn._reorder_linear_weight(weight(), 1) if blocked else weight(),),
-    )
-    if blocked and kept is not None:
-        return torch.ops.mkldnn._linear_pointwise(x, kept[0], None, "none", [], "")
-    made = weight() if kept is None else kept[0]
+        blocks = kept("blocks", lambda w: torch.ops.mkldnn._reorder_linear_weight(w, 1))
+        if blocks is not None:
+            return torch.ops.mkldnn._linear_pointwise(x, blocks, None, "none", [], "")
+        made = weight()
+    else:
+        expanded = kept("expanded", lambda w: w)
+        made = weight() if expanded is None else expanded
     return one_row.product(x, made) if alone else F.linear(x, made)
 
 

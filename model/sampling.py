@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from numbers import Integral, Real
 from typing import Protocol
 
@@ -157,12 +158,12 @@ class Drawer:
         if self._repeats:
             self.seen = torch.cat([self.seen, self.seen.new_tensor([token])]).unique()
 
-    def penalties(self) -> list[tuple[int, float]]:
+    def penalties(self) -> tuple[tuple[int, float], ...]:
         """What frequency and presence add to the logits of what was said."""
         if not self._counts:
-            return []
+            return ()
         often, once = self.params.frequency_penalty, self.params.presence_penalty
-        return [(token, -count * often - once) for token, count in self.said.items()]
+        return tuple((token, -count * often - once) for token, count in self.said.items())
 
 
 def draw(logits: Tensor, drawers: Sequence[Drawer]) -> Tensor:
@@ -210,24 +211,35 @@ def edited(logits: Tensor, drawers: Sequence[Drawer]) -> Tensor:
     for row, one in enumerate(drawers):
         if one.constraint is not None:
             logits[row].masked_fill_(~one.constraint.allowed().to(logits.device), -math.inf)
-    _add(logits, [one.params.logit_bias for one in drawers])
+    _add(logits, _placed(tuple(one.params.logit_bias for one in drawers), logits.shape[1], logits.device))
     for row, one in enumerate(drawers):
         if one.seen is not None:
             logits[row] = penalize_repetition(logits[row], one.seen, one.params.repetition_penalty)
-    _add(logits, [one.penalties() for one in drawers])
+    said = tuple(one.penalties() for one in drawers)
+    _add(logits, _placed.__wrapped__(said, logits.shape[1], logits.device))  # other ones after every token
     return logits
 
 
-def _add(logits: Tensor, added: Sequence[Sequence[tuple[int, float]]]) -> None:
-    """Add to the logits [rows, vocabulary] of some token ids of every row."""
-    width = logits.shape[1]
+Added = tuple[tuple[tuple[int, float], ...], ...]  # of every row, token ids and what is added to their logits
+
+
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)
+def _placed(added: Added, width: int, device: torch.device) -> tuple[Tensor, Tensor] | None:
+    """Where that goes in the logits [rows, width], flat, and the values; None if there is nothing."""
     pairs = [(row, token, value) for row, some in enumerate(added) for token, value in some]
     if not pairs:
-        return
+        return None
     if (strange := max(token for _, token, _ in pairs)) >= width:
         raise ValueError(f"logit_bias names token {strange}; this model has {width}")
-    places = torch.tensor([row * width + token for row, token, _ in pairs], device=logits.device)
-    logits.view(-1).index_add_(0, places, logits.new_tensor([value for _, _, value in pairs]))
+    places = torch.tensor([row * width + token for row, token, _ in pairs], device=device)
+    return places, torch.tensor([value for _, _, value in pairs], dtype=torch.float32, device=device)
+
+
+def _add(logits: Tensor, placed: tuple[Tensor, Tensor] | None) -> None:
+    """Add to some of the logits, in place."""
+    if placed is not None:
+        logits.view(-1).index_add_(0, *placed)
 
 
 def penalize_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:

@@ -45,7 +45,7 @@ class Settings:
     max_batch: int = 32
     max_waiting: int = 256
     image_urls: bool = False
-    stream_interval: float = 0.01
+    stream_interval: float = 0.05
     trace_seconds: float = 600
     max_traces: int = 32
     guard: Policy | None = None

@@ -14,7 +14,7 @@ from benchmarks import served, server
 from benchmarks.counted_server import held
 from benchmarks.served import Server
 from benchmarks.server_memory import Memory
-from benchmarks.streamed import streamed
+from benchmarks.streamed import Line
 from tests.apps.serving import running
 
 
@@ -65,7 +65,12 @@ async def answered(chunks: list[bytes], ask: Callable[[str], Awaitable], pieces:
 
 def test_a_stream_is_read_as_it_came_whatever_its_pieces():
     chunks = [b"data: {}\n\n", b"data: [DO", b"NE]\n\n"]
-    arrived = asyncio.run(answered(chunks, lambda url: streamed(f"{url}/v1/x", {"a": 1})))
+
+    async def post(url: str) -> list[tuple[float, bytes]]:
+        async with Line(f"{url}/v1") as line:
+            return await line.post("/x", {"a": 1})
+
+    arrived = asyncio.run(answered(chunks, post))
     assert b"".join(piece for _, piece in arrived) == b"".join(chunks)
     assert [moment for moment, _ in arrived] == sorted(moment for moment, _ in arrived)
 
@@ -81,8 +86,9 @@ def test_an_answer_is_whole_or_lost_whatever_fields_a_server_leaves_out(end, los
     questions = SimpleNamespace(body=lambda text, server: {"a": 1}, answers={"What?": "Red ball"})
     load = server.Load()
 
-    def ask(url: str) -> Awaitable[int]:
-        return server.client(Server("peer", url, "m", 0), questions, "What?", load)
+    async def ask(url: str) -> int:
+        async with Line(url) as line:
+            return await server.ask(line, Server("peer", url, "m", 0), questions, "What?", load)
 
     assert asyncio.run(answered(chunks, ask)) == tokens
     assert (load.lost, load.other, len(load.first)) == (lost, other, 1)

@@ -19,16 +19,35 @@ def switched():
     torch._C._set_mkldnn_enabled(before)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (7, 3), (33, 130), (300, 513), (1024, 2048)])
-def test_the_product_is_rounded_once(shape):
+def in_columns(x, w):
+    return one_row.weighted_columns(x, one_row.in_columns(w), len(w))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 3), (33, 130), (300, 513), (1024, 2048), (2100, 64)])
+@pytest.mark.parametrize("product", [one_row.product, in_columns])
+def test_the_product_is_rounded_once(product, shape):
     torch.manual_seed(0)
     x, w = torch.randn(1, shape[1]).bfloat16(), torch.randn(shape).bfloat16()
     exact = x.double() @ w.double().T
-    said = one_row.product(x, w)
-    assert said.dtype == torch.bfloat16
+    said = product(x, w)
+    assert said.dtype == torch.bfloat16 and said.shape == exact.shape
     # half a step of the result, and float32's own rounding of a sum of as many products
     room = exact.abs() * 2.0**-8 + 2.0**-22 * (x.double().abs() @ w.double().abs().T)
     assert ((said.double() - exact).abs() <= room).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_a_row_meets_columns_alike_whatever_the_threads_and_its_axes(threads):
+    torch.manual_seed(0)
+    x, w = torch.randn(1, 1, 96).bfloat16(), torch.randn(700, 96).bfloat16()
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        said = in_columns(x, w)
+    finally:
+        torch.set_num_threads(before)
+    assert said.shape == (1, 1, 700)
+    assert torch.equal(said[0], in_columns(x[0], w))
 
 
 @pytest.fixture
