@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import h11
 
-LAST = b"0\r\n\r\n"  # how an answer in chunks ends
+LAST = b"\r\n0\r\n\r\n"  # how an answer in chunks ends; a head may end in 0, too
 
 
 class Line:
@@ -41,19 +41,26 @@ class Line:
         request = h11.Request(
             method="POST", target=self._where.path + path, headers=[(k, str(v)) for k, v in head.items()]
         )
-        http = h11.Connection(h11.CLIENT)
-        if self._open is None:
+        http, kept = h11.Connection(h11.CLIENT), self._open is not None
+        if not kept:
             self._open = await asyncio.open_connection(self._where.hostname, self._where.port)
         reader, writer = self._open
         for part in (request, h11.Data(body), h11.EndOfMessage()):
             writer.write(http.send(part))
         arrived = []
-        while data := await reader.read(2**16):
-            arrived.append((time.perf_counter(), data))
-            if b"".join(piece for _, piece in arrived[-len(LAST) :]).endswith(LAST):
-                break
-        else:
+        try:
+            while data := await reader.read(2**16):
+                arrived.append((time.perf_counter(), data))
+                if b"".join(piece for _, piece in arrived[-len(LAST) :]).endswith(LAST):
+                    break
+            else:
+                await self.close()
+        except ConnectionResetError:
+            if arrived or not kept:
+                raise
             await self.close()
+        if kept and not arrived:  # by a server that ends connections after an answer
+            return await self.post(path, asked)
         # without a length or chunks, the end of the connection is the end of the answer
         rest = [] if self._open else [(time.perf_counter(), b"")]
         return [(moment, _body(http, data)) for moment, data in arrived + rest]

@@ -92,7 +92,7 @@ class Engine:
         Raises:
             Exception: whatever `work` raises.
         """
-        if self._is_ours():
+        if self.is_here():
             return work()
         call = Call(work)
         self.put(call)
@@ -119,7 +119,7 @@ class Engine:
                 runs.put(None)
             thread = self._thread
         # the last to let go of a session may be this very thread
-        if thread is not None and not self._is_ours():
+        if thread is not None and not self.is_here():
             thread.join()
 
     def stop(self) -> None:
@@ -127,8 +127,8 @@ class Engine:
         self._stopping.set()
         self.close()
 
-    def _is_ours(self) -> bool:
-        """Whether this is a thread of this engine, which would wait for itself."""
+    def is_here(self) -> bool:
+        """Whether the caller runs in a thread of this engine, which must not wait for it."""
         return getattr(self._here, "is_engine", False)
 
     def _work(self, runs: Runs, before: threading.Thread | None) -> None:

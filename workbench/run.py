@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -69,7 +69,12 @@ class Run:
     """One answer: queued, growing, or done. Iterate it for its tokens; several subscribers may."""
 
     def __init__(
-        self, messages: Messages, sampling: SamplingParams, capture: Capture, owner: object = None
+        self,
+        messages: Messages,
+        sampling: SamplingParams,
+        capture: Capture,
+        owner: object = None,
+        in_engine: Callable[[], bool] = lambda: False,
     ) -> None:
         self.id = secrets.token_urlsafe(12)
         self.messages = messages
@@ -83,6 +88,7 @@ class Run:
         self._over = threading.Event()
         # a session that nobody holds any more ends its engine; whoever waits for an answer still holds it
         self._owner = owner
+        self._in_engine = in_engine  # whether the caller is the thread that would have to answer
 
     def __repr__(self) -> str:
         state = self.finish_reason or (f"error: {self.error}" if self.error else "running")
@@ -135,6 +141,7 @@ class Run:
 
     def __iter__(self) -> Iterator[StreamedToken]:
         """Tokens from the first on, waiting for those to come; raises what stopped the run, if anything."""
+        self._refuse_to_wait_for_itself()
         at = 0
         while True:
             with self._changed:
@@ -150,7 +157,13 @@ class Run:
                 return
 
     def wait(self) -> Reply:
-        """Block until the answer is whole; a keyboard interrupt stops the run."""
+        """Block until the answer is whole; a keyboard interrupt stops the run.
+
+        Raises:
+            RuntimeError: asked for where the model works (in `in_turn`, a hook or an edit), which would wait for
+                itself. Also what stopped the run, if anything.
+        """
+        self._refuse_to_wait_for_itself()
         try:
             # for the end alone: who wakes at every token takes the interpreter from the engine. At times all
             # the same, so that a keyboard interrupt is noticed
@@ -162,6 +175,14 @@ class Run:
         if self.error is not None:
             raise self.error
         return self.reply()
+
+    def _refuse_to_wait_for_itself(self) -> None:
+        if self._in_engine() and not self.done:
+            self.cancel()
+            raise RuntimeError(
+                "an answer is waited for in the thread that has to give it: inside in_turn, a hook or an edit; "
+                "ask before or after it, or use model.generate with session.llama there"
+            )
 
     def reply(self) -> Reply:
         """The finished answer; what there is of it, if the run was cancelled.

@@ -15,7 +15,7 @@ from benchmarks.counted_server import held
 from benchmarks.served import Server
 from benchmarks.server_memory import Memory
 from benchmarks.streamed import Line
-from tests.apps.serving import running
+from tests.apps.serving import ask_of_demo, running
 
 
 def test_a_line_tells_rates_ratios_and_what_was_lost():
@@ -73,6 +73,26 @@ def test_a_stream_is_read_as_it_came_whatever_its_pieces():
     arrived = asyncio.run(answered(chunks, post))
     assert b"".join(piece for _, piece in arrived) == b"".join(chunks)
     assert [moment for moment, _ in arrived] == sorted(moment for moment, _ in arrived)
+
+
+def test_a_connection_is_used_again_and_opened_again_where_a_server_ended_it():
+    async def ends(url: str) -> list[bytes]:
+        async with Line(f"{url}/v1") as line:
+            return [b"".join(piece for _, piece in await line.post("/x", {"a": 1})) for _ in range(3)]
+
+    assert asyncio.run(answered([b"data: 0\n\n"], ends)) == [b"data: 0\n\n"] * 3
+    session, opened = wb.load("demo"), []
+
+    async def stays(url: str) -> None:
+        async with Line(url) as line:
+            for _ in range(3):
+                await line.post("/v1/chat/completions", ask_of_demo(2))
+                opened.append(line._open)
+
+    with running(session) as url:
+        asyncio.run(stays(url))
+    session.close()
+    assert opened[0] is not None and opened[0] == opened[1] == opened[2]
 
 
 @pytest.mark.parametrize(("end", "lost", "other", "tokens"), [(3, 0, 0, 2), (2, 1, 0, 0)])

@@ -258,6 +258,17 @@ def test_a_pass_waits_for_the_answer_before_it(session):
     assert order[0] is True, "the answer was whole when it was the work's turn"
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [lambda s: s.chat("Who are you?"), lambda s: next(s.stream("Who are you?"))],
+    ids=["chat", "stream"],
+)
+def test_an_answer_asked_for_where_it_would_have_to_be_given_is_refused(session, ask):
+    with pytest.raises(RuntimeError, match="waited for in the thread that has to give it"):
+        session.in_turn(lambda: ask(session))
+    assert session.chat("Who are you?", max_tokens=2).text  # and the session goes on
+
+
 def test_work_in_turn_gives_its_value_or_its_error_and_can_be_nested(session):
     assert session.in_turn(lambda: session.in_turn(lambda: threading.current_thread().name)).startswith("eng")
     with pytest.raises(ZeroDivisionError):
