@@ -3,8 +3,8 @@
 FP8 has no fast product on a CPU (`torch._scaled_mm` is tens of times slower than bfloat16's), but its codes
 are exact in bfloat16; so they are expanded once. Plain weights are kept a second time for many rows, in the
 blocked order that oneDNN reads (a third faster, measured on an AMD EPYC). A single row meets them as they are
-or, on a CPU of Intel, in an order for single rows, which is kept as well (`one_row`). Int4 has a product of its
-own in PyTorch, in an order of its own.
+or, on a CPU of Intel, in an order for single rows, which is kept as well (`one_row`). Int4 has a product of
+its own in PyTorch, in an order of its own.
 """
 
 from __future__ import annotations

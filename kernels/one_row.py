@@ -1,8 +1,8 @@
 """One row times a bfloat16 weight on a CPU, by other products of PyTorch than oneDNN's.
 
-oneDNN's product is made for many rows: with a single one, as in every step of decoding, it reads weights at half
-of the memory's speed. There are two others, and all of them sum in float32 and round once. 4096 x 1024, two
-threads, GB/s:
+oneDNN's product is made for many rows: with a single one, as in every step of decoding, it reads weights at
+half of the memory's speed. There are two others, and all of them sum in float32 and round once. 4096 x 1024,
+two threads, GB/s:
 
 | | AMD EPYC | Intel Xeon |
 | --- | --- | --- |
@@ -11,8 +11,8 @@ threads, GB/s:
 | PyTorch's own product (`product`) | 32 | 11 |
 | an embedding bag (`weighted_columns`) | not measured | 18 |
 
-An embedding bag is a sum of rows of a table, each times a weight. With the columns of w as the table, and x as
-the weights, that is the product; and FBGEMM, which computes it, fetches ahead what it will read.
+An embedding bag is a sum of rows of a table, each times a weight. With the columns of w as the table, and x
+as the weights, that is the product; and FBGEMM, which computes it, fetches ahead what it will read.
 
 PyTorch takes its own product only where oneDNN is switched off, and that is a switch of the whole process: it
 is off for the moment of the product. What other threads multiply in that moment is right, too, but slower.
@@ -86,6 +86,6 @@ def weighted_columns(x: Tensor, columns: Tensor, outputs: int) -> Tensor:
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
 def _bags(count: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """`count` bags of `size` rows each, in order: all the rows, and where each bag begins and the last ends."""
+    """`count` bags of `size` rows each, in order: all the rows; where each bag begins, and the last ends."""
     rows = torch.arange(count * size, dtype=torch.int32, device=device)
     return rows, torch.arange(0, count * size + 1, size, dtype=torch.int32, device=device)
