@@ -160,8 +160,8 @@ class Run:
         """Block until the answer is whole; a keyboard interrupt stops the run.
 
         Raises:
-            RuntimeError: asked for where the model works (in `in_turn`, a hook or an edit), which would wait for
-                itself. Also what stopped the run, if anything.
+            RuntimeError: asked for where the model works (in `in_turn`, a hook or an edit), which would wait
+                for itself. Also what stopped the run, if anything.
         """
         self._refuse_to_wait_for_itself()
         try:
@@ -180,8 +180,8 @@ class Run:
         if self._in_engine() and not self.done:
             self.cancel()
             raise RuntimeError(
-                "an answer is waited for in the thread that has to give it: inside in_turn, a hook or an edit; "
-                "ask before or after it, or use model.generate with session.llama there"
+                "an answer is waited for in the thread that has to give it (inside in_turn, a hook or an edit): "
+                "ask before or after, or use model.generate with session.llama there"
             )
 
     def reply(self) -> Reply:
