@@ -180,8 +180,8 @@ class Run:
         if self._in_engine() and not self.done:
             self.cancel()
             raise RuntimeError(
-                "an answer is waited for in the thread that has to give it (inside in_turn, a hook or an edit): "
-                "ask before or after, or use model.generate with session.llama there"
+                "an answer is waited for in the thread that has to give it (inside in_turn, a hook or an "
+                "edit): ask before or after, or use model.generate with session.llama there"
             )
 
     def reply(self) -> Reply:
