@@ -8,8 +8,6 @@ R tokens of all rows, E experts, K experts per token, M model width
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor, nn
 
@@ -79,14 +77,7 @@ class MixtureOfExperts(Module):
             if self.hook_expert_weights.edited:
                 rows, experts = weights.nonzero(as_tuple=True)
                 return rows, experts, weights[rows, experts]
-        rows = _all_rows(x.shape[0], x.device)
+        rows = torch.arange(x.shape[0], device=x.device)
         if chosen.shape[1] > 1:
             rows = rows.repeat_interleave(chosen.shape[1])
         return rows, chosen.flatten(), gates.flatten()
-
-
-@lru_cache(maxsize=8)
-@torch.inference_mode(False)
-def _all_rows(count: int, device: torch.device) -> Tensor:
-    """[count] int64, 0 to count - 1; decoding asks for the same ones in every layer of every token."""
-    return torch.arange(count, device=device)
