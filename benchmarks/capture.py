@@ -23,7 +23,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import math
 import os
 import random
 import subprocess
@@ -36,7 +35,7 @@ import torch
 
 import workbench as wb
 from benchmarks import transformer_lens
-from benchmarks.core import endless, machine, middle, pictures, take_turns, timed
+from benchmarks.core import endless, machine, median_interval, middle, pictures, take_turns, timed
 from model import SamplingParams, generate
 from workbench import grounding
 from workbench.capture import Capture, planned
@@ -145,16 +144,6 @@ def costs(rounds: int, tokens: int) -> tuple[dict[str, dict[str, list[float]]], 
         for mode, trace in traces.items()
     }
     return {A_TOKEN: a_token, WHOLE: whole}, weights
-
-
-def median_interval(values: list[float]) -> tuple[float, float, float]:
-    """The median and its 95 % interval, from the order of the values alone; the range of five or fewer."""
-    ordered, n = sorted(values), len(values)
-    low, below = 0, 0.5**n  # the chance that the true median lies under the first value
-    while low < n // 2 and below + math.comb(n, low + 1) * 0.5**n <= 0.025:
-        low += 1
-        below += math.comb(n, low) * 0.5**n
-    return middle(values)[0], ordered[low], ordered[n - 1 - low]
 
 
 def extra_memory(mode: str, tokens: int, processes: int) -> list[int]:

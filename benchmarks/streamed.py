@@ -55,7 +55,7 @@ class Line:
                     break
             else:
                 await self.close()
-        except ConnectionResetError:
+        except ConnectionError:  # reset, or a broken pipe
             if arrived or not kept:
                 raise
             await self.close()

@@ -39,7 +39,7 @@ class ChatForm(Form):
             for i in range(len(self.answers))
         ]
 
-    def news(self, index: int, produced: Produced) -> out.ChatDelta | str | None:
+    def news(self, index: int, produced: Produced) -> out.ChatDelta | str:
         """As `Form` has it."""
         step = produced.step
         border = step.finish_reason is not None or step.token_id in self._around_calls

@@ -75,22 +75,38 @@ class Form:
         """Events before the first token."""
         return []
 
-    def add(self, produced: Produced, trace_id: str | None = None) -> str | None:
-        """Take one more token; gives its event, if there is anything to tell yet."""
+    def add(self, produced: Produced, trace_id: str | None = None) -> out.Choice | str:
+        """Take one more token; gives what is new, as `news` has it."""
         answer = self.answers[produced.choice]
         answer.steps.append(produced)
         answer.trace_id = trace_id
         news = self.news(produced.choice, produced)
         answer.texts.append(produced.step.text)
         answer.offset += len(produced.step.text)
-        if not news:
-            return None
-        if isinstance(news, str):
-            before, after = self._frame(produced.choice)
-            # in ASCII: some clients take U+2028 in a text for the end of a line
-            return before + json.dumps(news) + after
-        extra = self._sglang(produced) if produced.choice == 0 else {}
-        return self._event(choices=[news], **extra)
+        return news
+
+    def events(self, some: Sequence[tuple[Produced, str | None]]) -> str:
+        """Take more tokens; gives their events. Tokens of a choice that add text alone share one."""
+        told: list[str] = []
+        texts: dict[int, list[str]] = {}  # by choice, not told yet
+
+        def tell(index: int) -> None:
+            if text := "".join(texts.pop(index, ())):
+                before, after = self._frame(index)
+                # in ASCII: some clients take U+2028 in a text for the end of a line
+                told.append(before + json.dumps(text) + after)
+
+        for produced, trace_id in some:
+            news = self.add(produced, trace_id)
+            if isinstance(news, str):
+                texts.setdefault(produced.choice, []).append(news)
+            else:
+                tell(produced.choice)
+                extra = self._sglang(produced) if produced.choice == 0 else {}
+                told.append(self._event(choices=[news], **extra))
+        for index in list(texts):
+            tell(index)
+        return "".join(told)
 
     def closing(self) -> list[str]:
         """Events after the last token."""
@@ -113,8 +129,8 @@ class Form:
         said = sum(len(answer.steps) for answer in self.answers)
         return out.Usage(prompt_tokens=prompt, completion_tokens=said, total_tokens=prompt + said)
 
-    def news(self, index: int, produced: Produced) -> out.Choice | str | None:
-        """A choice of a chunk; its text if that is all there is to tell; None if there is nothing."""
+    def news(self, index: int, produced: Produced) -> out.Choice | str:
+        """A choice of a chunk; its text, which may be empty, if there is nothing else to tell."""
         raise NotImplementedError
 
     def piece(self, index: int, text: str) -> out.Choice:

@@ -18,6 +18,9 @@ from apps.serving.settings import Settings
 from model import Inputs, SamplingParams, Spans
 from workbench import CaptureOptions, Session
 
+# are read in less time than the way to another thread and back takes; longer ones must not hold others up
+LETTERS_AT_ONCE = 1000
+
 
 async def chat_jobs(
     session: Session, settings: Settings, grammars: Grammars, request: ChatRequest
@@ -44,13 +47,15 @@ async def chat_jobs(
         raise APIError(400, said, "messages", "image_too_large")
     tools = [tool.model_dump(exclude_unset=True) for tool in request.tools or []]
     listed = None if request.tool_choice == "none" else tools
-    inputs, constraint = await run_in_threadpool(
-        lambda: (
-            # only traces have pictures; unpacked they are large, and a request may wait for long
-            session.processor(messages, listed, keep_images=request.observed),
-            grammars.of(request),
-        )
-    )
+
+    def read() -> tuple[Inputs, Callable[[], Held] | None]:
+        # only traces have pictures; unpacked they are large, and a request may wait for long
+        inputs = session.processor(messages, listed, keep_images=request.observed)
+        return inputs, grammars.of(request)
+
+    plain = not (pictures.pixels or tools or request.answer_schema is not None)
+    short = sum(len(str(message.get("content", ""))) for message in messages) <= LETTERS_AT_ONCE
+    inputs, constraint = read() if plain and short else await run_in_threadpool(read)
     jobs = _jobs(session, settings, request, [inputs], "messages", constraint)
     # descriptions of tools are read by the model, too
     told = [{"role": "system", "content": json.dumps(listed, ensure_ascii=False)}] if listed else []

@@ -129,8 +129,7 @@ class Service:
         yield "".join(form.opening())
         try:
             async for some in self.guarding.judged(form.jobs, self._produced(form), whole=False):
-                events = [form.add(produced, trace_id) for produced, trace_id in some]
-                if body := "".join(filter(None, events)):
+                if body := form.events(some):
                     yield body
             yield "".join([*form.closing(), event("[DONE]")])
         # the answer has begun, so its status has been sent: the error is an event, and never a traceback

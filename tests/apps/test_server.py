@@ -44,7 +44,7 @@ def test_a_stream_is_the_same_answer_in_pieces(client, session):
     chunks = list(ask(client, **settings, stream=True, stream_options={"include_usage": True}))
     assert chunks[0].choices[0].delta.role == "assistant"
     said = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
-    assert len(list(filter(None, said))) > 3
+    assert len(list(filter(None, said))) > 1
     assert "".join(said) == alone(session, max_tokens=9).text
     assert [chunk.choices[0].finish_reason for chunk in chunks[:-1]][-1] == "length"
     assert not chunks[-1].choices and chunks[-1].usage.completion_tokens == 9

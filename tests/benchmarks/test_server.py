@@ -103,7 +103,7 @@ def test_an_answer_is_whole_or_lost_whatever_fields_a_server_leaves_out(end, los
         {"choices": [{"delta": {}, "finish_reason": "length"}], "usage": {"completion_tokens": 2}},
     ]
     chunks = [b"data: %s\n\n" % json.dumps(event).encode() for event in events[:end]]
-    questions = SimpleNamespace(body=lambda text, server: {"a": 1}, answers={"What?": "Red ball"})
+    questions = SimpleNamespace(body=lambda text, server: {"a": 1}, answers={"What?": ["Red", " ball"]})
     load = server.Load()
 
     async def ask(url: str) -> int:
@@ -112,7 +112,8 @@ def test_an_answer_is_whole_or_lost_whatever_fields_a_server_leaves_out(end, los
 
     assert asyncio.run(answered(chunks, ask)) == tokens
     assert (load.lost, load.other, len(load.first)) == (lost, other, 1)
-    questions.answers["What?"] = "Blue ball"
+    assert load.between == [0.0]  # both tokens came with one event
+    questions.answers["What?"] = ["Blue", " ball"]
     asyncio.run(answered(chunks, ask))
     assert load.other == (not lost)  # what never came whole is lost, and no more than that
 
@@ -138,8 +139,8 @@ def test_a_peer_is_told_of_in_ratios_of_the_same_round():
 
 def test_a_peer_that_is_not_installed_is_left_out_with_what_to_do(monkeypatch, capsys):
     monkeypatch.setattr(served, "find_spec", lambda name: None)
-    monkeypatch.setattr(server, "measure", lambda options: ({}, options.peers))
-    monkeypatch.setattr(server, "report", lambda loads, counts, others: print("peers:", others))
+    monkeypatch.setattr(server, "measure", lambda options: ({}, [], options.peers))
+    monkeypatch.setattr(server, "report", lambda loads, costs, counts, others: print("peers:", others))
     server.main([])
     lines = capsys.readouterr().out.splitlines()[1:]
     assert lines == [
@@ -180,12 +181,13 @@ def test_memory_is_watched_over_requests_of_every_kind(tmp_path, capsys, monkeyp
 @pytest.mark.slow
 def test_every_client_gets_the_plain_loops_answer_whole(tmp_path, capsys):
     kept = tmp_path / "now.json"
-    server.main(["--rounds", "1", "--tokens", "5", "--clients", "1", "3", "--peers", "--json", str(kept)])
+    asked = ["--rounds", "1", "--pairs", "2", "--tokens", "5", "--clients", "1", "3", "--peers"]
+    server.main([*asked, "--json", str(kept)])
     lines = capsys.readouterr().out.splitlines()
     for name in ("1 client", "3 clients"):
         told = next(line for line in lines if line.startswith(name))
         assert told.split()[-2:] == ["0", "0"]
-    assert "3 clients together: " in lines[-1]
+    assert "3 clients together: " in lines[-2] and lines[-1].endswith("; 2 pairs); the goal is at most 5 %")
     assert kept.read_text().startswith("{")
 
 
@@ -194,7 +196,8 @@ def test_every_client_gets_the_plain_loops_answer_whole(tmp_path, capsys):
 def test_a_peer_answers_the_same_questions_whole(peer, capsys):
     if absent := served.left_out(peer, "cpu"):
         pytest.skip(absent)
-    server.main(["--rounds", "1", "--tokens", "4", "--clients", "2", "--peers", peer, "--device", "cpu"])
+    asked = ["--rounds", "1", "--pairs", "0", "--tokens", "4", "--clients", "2", "--peers", peer]
+    server.main([*asked, "--device", "cpu"])
     lines = capsys.readouterr().out.splitlines()
     told = next(line for line in lines if line.startswith(f"2 clients of {peer}"))
     assert told.split()[-2:] in (["0", "0"], ["0", "-"])
