@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 import torch
 
+from kernels.workers import release_workers
 from model import Llama4, Processor, generate
 from workbench.run import Run
 from workbench.sentences import out_of_memory
@@ -82,6 +83,8 @@ class Engine:
         self._stopping = threading.Event()
         # as the caller has them: a new thread would start with what another session's engine has set
         self._torch_threads = torch.get_num_threads()
+        self._small = sum(parameter.numel() for parameter in llama.parameters()) < ONE_THREAD_BELOW
+        self._only_here()
 
     def call(self, work: Callable[[], Result]) -> Result:
         """Do `work` in the engine's thread, after what is queued, and wait for what it gives.
@@ -100,6 +103,7 @@ class Engine:
 
     def put(self, run: Run | Call) -> None:
         """Queue a run and return at once."""
+        self._only_here()
         with self._changing:
             if self._runs is None:
                 runs: Runs = queue.SimpleQueue()
@@ -131,14 +135,18 @@ class Engine:
         """Whether the caller runs in a thread of this engine, which must not wait for it."""
         return getattr(self._here, "is_engine", False)
 
+    def _only_here(self) -> None:
+        """Let the caller's workers go, which would slow down ours: it has loaded the model, or asks it."""
+        if not self._small and not self.is_here():
+            release_workers()
+
     def _work(self, runs: Runs, before: threading.Thread | None) -> None:
         """Work off `runs`, once the thread `before`, which may be told to end, has let go of the model."""
         self._here.is_engine = True
         if before is not None:
             before.join()
-        small = sum(parameter.numel() for parameter in self.llama.parameters()) < ONE_THREAD_BELOW
-        torch.set_num_threads(1 if small else self._torch_threads)  # of this thread alone
-        while (run := runs.get()) is not None:
+        torch.set_num_threads(1 if self._small else self._torch_threads)  # of this thread alone
+        while (run := self._next(runs)) is not None:
             if isinstance(run, Call):
                 run.perform()
                 del run
@@ -151,6 +159,12 @@ class Engine:
                 run.end(None, error)
             # while waiting for the next, nothing is held that would keep a session alive
             del run
+
+    def _next(self, runs: Runs) -> Run | Call | None:
+        """What is queued next; as long as nothing is, our workers must not slow down those of others."""
+        if not self._small and runs.empty():
+            release_workers()
+        return runs.get()
 
     def _answer(self, run: Run) -> None:
         if run.cancelled.is_set() or self._stopping.is_set():

@@ -15,6 +15,7 @@ from apps.serving.pictures import Pictures
 from apps.serving.request_parts import ImagePart, Message
 from apps.serving.requests import Asked, ChatRequest, CompletionRequest
 from apps.serving.settings import Settings
+from kernels.workers import release_workers
 from model import Inputs, SamplingParams, Spans
 from workbench import CaptureOptions, Session
 
@@ -51,6 +52,8 @@ async def chat_jobs(
     def read() -> tuple[Inputs, Callable[[], Held] | None]:
         # only traces have pictures; unpacked they are large, and a request may wait for long
         inputs = session.processor(messages, listed, keep_images=request.observed)
+        if pictures.pixels:
+            release_workers()
         return inputs, grammars.of(request)
 
     plain = not (pictures.pixels or tools or request.answer_schema is not None)

@@ -1,6 +1,7 @@
 """Sessions: ask, watch, stop, go on; one engine, any number of subscribers, and errors that reach them."""
 
 import gc
+import os
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 
 import workbench as wb
+from kernels.workers import _pause
 from model import SamplingParams, replaced
 from tests.speech import paced, saying, spoken
 from workbench import engine as engine_file
@@ -398,6 +400,35 @@ def test_a_small_model_runs_on_one_thread_and_takes_none_from_others(maverick, m
     assert torch.get_num_threads() == 2, "the caller's own are left alone"
     monkeypatch.setattr(engine_file, "ONE_THREAD_BELOW", 0)
     assert threads_used(wb.load(maverick)) == 2, "a large model has all that the caller has"
+
+
+@pytest.mark.skipif(_pause() is None, reason="PyTorch computes here with another OpenMP than GNU's")
+def test_who_asks_a_large_model_keeps_no_workers_that_would_slow_it_down(maverick, monkeypatch):
+    def tasks() -> set[str]:
+        return set(os.listdir("/proc/self/task"))
+
+    def compute() -> None:
+        torch.arange(4_000_000, dtype=torch.float32).sin().sum()
+
+    monkeypatch.setattr(engine_file, "ONE_THREAD_BELOW", 0)
+    kept: list[set[str]] = []
+
+    def ask() -> None:
+        torch.set_num_threads(2)
+        session, before = wb.load(maverick), tasks()
+        compute()
+        workers = tasks() - before
+        session.chat("Hi", max_tokens=1)
+        end = time.monotonic() + 5
+        while tasks() & workers and time.monotonic() < end:
+            time.sleep(0.001)
+        kept.extend([workers, tasks() & workers])
+        session.close()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    asking.join()
+    assert len(kept[0]) == 1 and not kept[1]
 
 
 # what they say of themselves
