@@ -1,6 +1,7 @@
 """The server under load: 1, 8 and 32 streaming clients on loopback, beside a plain loop and other servers.
 
     python -m benchmarks.server                  # --model PATH, --clients 1 8 32, --json now.json
+    python -m benchmarks.server --model random   # 0.4 billion parameters instead of the demo's 5 million
     python -m benchmarks.server --peers          # without `transformers serve` and llama.cpp
     python -m benchmarks.server --requests 2000  # its memory instead
 
@@ -23,17 +24,20 @@ import time
 from bisect import bisect_right
 from dataclasses import asdict, dataclass, field
 from itertools import accumulate, pairwise
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 
-from benchmarks.core import machine, median_interval, middle, parse
+from benchmarks.core import Shape, machine, median_interval, middle, parse
 from benchmarks.served import PEERS, Server, left_out, ours, peers
 from benchmarks.server_memory import watch
 from benchmarks.streamed import Line
+from benchmarks.text_part import save_random
 from model import Llama4, Processor, SamplingParams, generate, load
 
 PLAIN = "plain loop"
+RANDOM = "random"
 LEAST = 8  # questions of a round: of a single one, half of what is measured is the processor waking up
 WIDTH = 34  # of a name in the table
 
@@ -233,7 +237,7 @@ def beside(count: int, peer: Server, loads: dict[str, Load]) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and write the file that was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="demo", help="folder of a checkpoint, or demo (%(default)s)")
+    parser.add_argument("--model", default="demo", help="a checkpoint's folder, demo (%(default)s) or random")
     parser.add_argument("--tokens", type=int, default=128, help="of an answer (%(default)s)")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32], help="at a time (1 8 32)")
     parser.add_argument("--peers", choices=PEERS, nargs="*", default=list(PEERS), help="(all that are there)")
@@ -242,6 +246,15 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(parser, arguments, rounds=5)
     if options.requests is not None and options.requests < 4:
         parser.error(f"--requests is {options.requests}; growth is told of 4 or more")
+    with TemporaryDirectory() as folder:
+        if options.model == RANDOM:
+            save_random(load("demo", "cpu")[1], folder, Shape())
+            options.model = folder
+        run(options)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure what was asked for."""
     about = machine(torch.device(options.device))
     print(json.dumps(about))
     if options.requests is not None:

@@ -2,7 +2,7 @@
 
 Between two products the workers of a team wait in a loop, ready at once. But where the teams of a process
 have more members than the machine has cores, GNU's OpenMP sends all of them to sleep instead, and waking them
-takes longer than most products of a decoding step: on two cores, tokens of a model of 0.2 billion parameters
+takes longer than most products of a decoding step: on two cores, tokens of a model of 0.4 billion parameters
 took 1.5 to 2.5 times as long once another thread had computed anything. So a thread that is done lets its
 workers go.
 """

@@ -8,13 +8,17 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 import workbench as wb
 from benchmarks import served, server
+from benchmarks.core import Shape
 from benchmarks.counted_server import held
 from benchmarks.served import Server
 from benchmarks.server_memory import Memory
 from benchmarks.streamed import Line
+from benchmarks.text_part import save_random
+from model import SamplingParams, generate, load
 from tests.apps.serving import ask_of_demo, running
 
 
@@ -202,3 +206,14 @@ def test_a_peer_answers_the_same_questions_whole(peer, capsys):
     told = next(line for line in lines if line.startswith(f"2 clients of {peer}"))
     assert told.split()[-2:] in (["0", "0"], ["0", "-"])
     assert any(line.startswith(f"2 clients, beside {peer}") and "x the tokens" in line for line in lines)
+
+
+@pytest.mark.slow
+def test_a_random_model_has_the_demos_words(tmp_path):
+    _, processor = load("demo")
+    save_random(processor, tmp_path, Shape(layers=2, width=32, experts=4, expert_width=16, heads=4))
+    llama, its = load(tmp_path)
+    assert llama.config.text.vocab_size == processor.tokenizer.vocab_size
+    inputs, params = its("What is there?"), SamplingParams(max_tokens=3, logit_bias={2: -100.0})
+    assert inputs.token_ids.tolist() == processor("What is there?").token_ids.tolist()
+    assert len(list(generate(llama, its, inputs, params))) == 3
