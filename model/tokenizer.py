@@ -50,6 +50,7 @@ class Tokenizer:
         self._text_encoder.pre_tokenizer = backend.pre_tokenizer
         self._special_names = {id: token.content for id, token in backend.get_added_tokens_decoder().items()}
         self._special_ids = {name: id for id, name in self._special_names.items()}
+        self._shown: dict[int, str] = {}  # display texts
         self.vocab_size = max(backend.get_vocab(with_added_tokens=True).values(), default=-1) + 1
 
     def __repr__(self) -> str:
@@ -137,6 +138,11 @@ class Tokenizer:
     def token_text(self, id: int) -> str:
         """One token as display text; bytes that are no whole character are spelt out, as in `<0xE0>`."""
         id = int(id)
+        if id not in self._shown:  # a trace asks for every token of the prompt, chat after chat the same ones
+            self._shown[id] = self._display(id)
+        return self._shown[id]
+
+    def _display(self, id: int) -> str:
         if id not in self._special_names and self._backend.id_to_token(id) is None:
             return f"<unused {id}>"
         text = self.token_bytes(id).decode("utf-8", "surrogateescape")

@@ -84,7 +84,7 @@ class Engine:
         # as the caller has them: a new thread would start with what another session's engine has set
         self._torch_threads = torch.get_num_threads()
         self._small = sum(parameter.numel() for parameter in llama.parameters()) < ONE_THREAD_BELOW
-        self._only_here()
+        self.only_here()
 
     def call(self, work: Callable[[], Result]) -> Result:
         """Do `work` in the engine's thread, after what is queued, and wait for what it gives.
@@ -103,7 +103,7 @@ class Engine:
 
     def put(self, run: Run | Call) -> None:
         """Queue a run and return at once."""
-        self._only_here()
+        self.only_here()
         with self._changing:
             if self._runs is None:
                 runs: Runs = queue.SimpleQueue()
@@ -131,14 +131,14 @@ class Engine:
         self._stopping.set()
         self.close()
 
+    def only_here(self) -> None:
+        """Let the caller's workers go, which would slow down ours: for who loads the model, asks or looks."""
+        if not self._small and not self.is_here():
+            release_workers()
+
     def is_here(self) -> bool:
         """Whether the caller runs in a thread of this engine, which must not wait for it."""
         return getattr(self._here, "is_engine", False)
-
-    def _only_here(self) -> None:
-        """Let the caller's workers go, which would slow down ours: it has loaded the model, or asks it."""
-        if not self._small and not self.is_here():
-            release_workers()
 
     def _work(self, runs: Runs, before: threading.Thread | None) -> None:
         """Work off `runs`, once the thread `before`, which may be told to end, has let go of the model."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from workbench.integrity import check
 from workbench.trace import Trace, replace
 
 if TYPE_CHECKING:
+    from workbench.engine import Engine
     from workbench.engines.session import Growing
 
 Messages = list[dict]
@@ -74,7 +75,7 @@ class Run:
         sampling: SamplingParams,
         capture: Capture,
         owner: object = None,
-        in_engine: Callable[[], bool] = lambda: False,
+        engine: Engine | None = None,
     ) -> None:
         self.id = secrets.token_urlsafe(12)
         self.messages = messages
@@ -88,7 +89,7 @@ class Run:
         self._over = threading.Event()
         # a session that nobody holds any more ends its engine; whoever waits for an answer still holds it
         self._owner = owner
-        self._in_engine = in_engine  # whether the caller is the thread that would have to answer
+        self._engine = engine
 
     def __repr__(self) -> str:
         state = self.finish_reason or (f"error: {self.error}" if self.error else "running")
@@ -137,7 +138,10 @@ class Run:
         reason = steps[-1].finish_reason if steps else None
         if self.done and len(steps) == len(self.capture.steps):
             reason = self.finish_reason
-        return self.capture.trace(len(steps), text, reason, newest=newest)
+        trace = self.capture.trace(len(steps), text, reason, newest=newest)
+        if self._engine is not None:
+            self._engine.only_here()
+        return trace
 
     def __iter__(self) -> Iterator[StreamedToken]:
         """Tokens from the first on, waiting for those to come; raises what stopped the run, if anything."""
@@ -177,7 +181,7 @@ class Run:
         return self.reply()
 
     def _refuse_to_wait_for_itself(self) -> None:
-        if self._in_engine() and not self.done:
+        if self._engine is not None and self._engine.is_here() and not self.done:
             self.cancel()
             raise RuntimeError(
                 "an answer is waited for in the thread that has to give it (inside in_turn, a hook or an "

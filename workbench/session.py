@@ -95,7 +95,7 @@ class Session(Asking):
         plan = planned(self.llama, inputs, options, sampling.max_tokens, sampling.top_logprobs)
         meta = self._meta() | {"sampling": asdict(sampling)}
         watch = Capture(self.llama, self.processor, inputs, options, plan, meta, edits)
-        run = Run(messages, sampling, watch, self, self._engine.is_here)
+        run = Run(messages, sampling, watch, self, self._engine)
         self._engine.put(run)
         return run
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
-import torch
 
 import workbench as wb
 from benchmarks import served, server
