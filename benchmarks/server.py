@@ -106,7 +106,7 @@ def note(load: Load, times: list[float]) -> None:
 
 async def ask(line: Line, server: Server, questions: Questions, text: str, load: Load) -> int:
     """Ask one question as a stream; gives the number of tokens."""
-    times, words, tokens, whole, rest = [time.perf_counter()], [], 0, False, b""
+    times, words, tokens, shown, whole, rest = [time.perf_counter()], [], 0, 0, False, b""
     # where each token of the plain loop ends: an event may bring several
     ends = list(accumulate(map(len, questions.answers[text]))) if load.other is not None else []
     for moment, piece in await line.post("/v1/chat/completions", questions.body(text, server)):
@@ -117,9 +117,9 @@ async def ask(line: Line, server: Server, questions: Questions, text: str, load:
         whole = whole or any(choice.get("finish_reason") for choice in choices)
         tokens = max([tokens, *((chunk.get("usage") or {}).get("completion_tokens", 0) for chunk in chunks)])
         for more in filter(None, said):
-            shown = len("".join(words))
             words.append(more)
-            brought = bisect_right(ends, shown + len(more)) - bisect_right(ends, shown)
+            known, shown = shown, shown + len(more)
+            brought = bisect_right(ends, shown) - bisect_right(ends, known)
             times += [moment] * max(1, brought)
     note(load, times)
     load.lost += not whole

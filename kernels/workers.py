@@ -18,9 +18,10 @@ SOFT = 1  # omp_pause_soft, of OpenMP 5.0
 
 
 def release_workers() -> None:
-    """End the calling thread's workers; it gets others when it needs them again. Elsewhere nothing happens.
+    """End the calling thread's workers; it gets others when it needs them again.
 
-    Elsewhere: where PyTorch computes with another OpenMP than GNU's. LLVM's would end those of all threads.
+    Nothing happens where PyTorch computes with another OpenMP than GNU's: LLVM's would end those of all
+    threads.
     """
     if (pause := _pause()) is not None:
         pause(SOFT)

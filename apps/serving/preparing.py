@@ -53,12 +53,13 @@ async def chat_jobs(
         # only traces have pictures; unpacked they are large, and a request may wait for long
         inputs = session.processor(messages, listed, keep_images=request.observed)
         if pictures.pixels:
-            release_workers()
+            release_workers()  # taken for the pictures; the model's are slower beside them
         return inputs, grammars.of(request)
 
     plain = not (pictures.pixels or tools or request.answer_schema is not None)
-    short = sum(len(str(message.get("content", ""))) for message in messages) <= LETTERS_AT_ONCE
-    inputs, constraint = read() if plain and short else await run_in_threadpool(read)
+    # not before it is plain: pictures stand among the letters
+    at_once = plain and sum(len(str(one.get("content", ""))) for one in messages) <= LETTERS_AT_ONCE
+    inputs, constraint = read() if at_once else await run_in_threadpool(read)
     jobs = _jobs(session, settings, request, [inputs], "messages", constraint)
     # descriptions of tools are read by the model, too
     told = [{"role": "system", "content": json.dumps(listed, ensure_ascii=False)}] if listed else []

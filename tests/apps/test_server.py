@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import subprocess
+import time
 
 import httpx
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 
 import workbench as wb
 from tests.apps.serving import QUESTION, data_url
+from tests.speech import paced
 from workbench import SamplingParams
 
 
@@ -41,10 +43,15 @@ def test_a_chat_answers_what_the_session_answers(client, session):
 
 def test_a_stream_is_the_same_answer_in_pieces(client, session):
     settings = {"temperature": 0, "max_completion_tokens": 9}
-    chunks = list(ask(client, **settings, stream=True, stream_options={"include_usage": True}))
+    with paced(session.llama) as permits:
+        stream = ask(client, **settings, stream=True, stream_options={"include_usage": True})
+        for _ in range(9):  # tokens that follow each other within 50 ms would go together
+            permits.release()
+            time.sleep(0.06)
+        chunks = list(stream)
     assert chunks[0].choices[0].delta.role == "assistant"
     said = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
-    assert len(list(filter(None, said))) > 1
+    assert len(list(filter(None, said))) > 3
     assert "".join(said) == alone(session, max_tokens=9).text
     assert [chunk.choices[0].finish_reason for chunk in chunks[:-1]][-1] == "length"
     assert not chunks[-1].choices and chunks[-1].usage.completion_tokens == 9

@@ -15,13 +15,6 @@ def tiny_demo(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "DEMO_WEIGHTS", write_checkpoint("maverick", tmp_path))
 
 
-def test_the_interval_of_a_median_follows_from_the_order_of_the_values():
-    assert capture.median_interval([float(n) for n in range(10, 0, -1)]) == (5.5, 2, 9)
-    assert capture.median_interval([3.0, 1.0, 2.0]) == (2, 1, 3), "too few for 95 %: all of them"
-    _, low, high = capture.median_interval([float(n) for n in range(41)])
-    assert (low, high) == (13, 27), "14 of 41 at either side, as tables of the sign test say"
-
-
 def test_modes_take_turns_and_say_the_same(tiny_demo):
     seconds, traces = capture.costs(rounds=2, tokens=12)
     # two blocks an answer: ten tokens, and the one that is left beside the first

@@ -18,6 +18,13 @@ def options(**given: object) -> argparse.Namespace:
     return argparse.Namespace(**({"device": "cpu", "rounds": 2, "json": None} | given))
 
 
+def test_the_interval_of_a_median_follows_from_the_order_of_the_values():
+    assert core.median_interval([float(n) for n in range(10, 0, -1)]) == (5.5, 2, 9)
+    assert core.median_interval([3.0, 1.0, 2.0]) == (2, 1, 3), "too few for 95 %: all of them"
+    _, low, high = core.median_interval([float(n) for n in range(41)])
+    assert (low, high) == (13, 27), "14 of 41 at either side, as tables of the sign test say"
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
 def test_both_models_have_the_same_weights_and_the_same_logits(dtype):
     theirs, ours = core.random_pair(TINY, dtype, CPU)

@@ -1,35 +1,14 @@
 """Workers end with the thread's wish, and come back when they are needed."""
 
-import os
 import threading
-import time
-from pathlib import Path
 
 import pytest
 import torch
 
 from kernels.workers import _pause, release_workers
+from tests.threads import large_sum, still_there, tasks
 
-TASKS = Path("/proc/self/task")
 gnu = pytest.mark.skipif(_pause() is None, reason="PyTorch computes here with another OpenMP than GNU's")
-
-
-def tasks() -> set[str]:
-    """The threads of this process."""
-    return set(os.listdir(TASKS))
-
-
-def still_there(some: set[str]) -> set[str]:
-    """Which of these threads have not ended; the system may take a moment to forget one."""
-    end = time.monotonic() + 5
-    while tasks() & some and time.monotonic() < end:
-        time.sleep(0.001)
-    return tasks() & some
-
-
-def large_sum() -> torch.Tensor:
-    """Something that a thread computes with its workers."""
-    return torch.arange(4_000_000, dtype=torch.float32).sin().sum()
 
 
 def in_a_thread(work) -> object:

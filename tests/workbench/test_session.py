@@ -1,7 +1,6 @@
 """Sessions: ask, watch, stop, go on; one engine, any number of subscribers, and errors that reach them."""
 
 import gc
-import os
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ import workbench as wb
 from kernels.workers import _pause
 from model import SamplingParams, replaced
 from tests.speech import paced, saying, spoken
+from tests.threads import large_sum, still_there, tasks
 from workbench import engine as engine_file
 
 ROOT = Path(__file__).parents[2]
@@ -404,25 +404,16 @@ def test_a_small_model_runs_on_one_thread_and_takes_none_from_others(maverick, m
 
 @pytest.mark.skipif(_pause() is None, reason="PyTorch computes here with another OpenMP than GNU's")
 def test_who_asks_a_large_model_keeps_no_workers_that_would_slow_it_down(maverick, monkeypatch):
-    def tasks() -> set[str]:
-        return set(os.listdir("/proc/self/task"))
-
-    def compute() -> None:
-        torch.arange(4_000_000, dtype=torch.float32).sin().sum()
-
     monkeypatch.setattr(engine_file, "ONE_THREAD_BELOW", 0)
     kept: list[set[str]] = []
 
     def ask() -> None:
         torch.set_num_threads(2)
         session, before = wb.load(maverick), tasks()
-        compute()
+        large_sum()
         workers = tasks() - before
         session.chat("Hi", max_tokens=1)
-        end = time.monotonic() + 5
-        while tasks() & workers and time.monotonic() < end:
-            time.sleep(0.001)
-        kept.extend([workers, tasks() & workers])
+        kept.extend([workers, still_there(workers)])
         session.close()
 
     asking = threading.Thread(target=ask)
